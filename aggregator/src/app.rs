@@ -1,0 +1,173 @@
+//! The service as a whole: bind, serve, shut down.
+//!
+//! Owns the background tasks and the listener. Invariant: when [`Bound::serve`] returns, every task has been joined.
+
+use std::fmt;
+use std::future::Future;
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::net::TcpListener;
+
+use crate::backend::{Client, Identity, MappingFeed, Poller, TargetRules};
+use crate::catalogue::Catalogue;
+use crate::config::AggregatorConfig;
+use crate::router::{AppState, router};
+use crate::server;
+use crate::stats::{self, StatsBoard};
+use crate::tasks::Tasks;
+
+/// Background tasks hold nothing that must be finished; this is for the scheduler's sake.
+const TASK_PATIENCE: Duration = Duration::from_millis(150);
+
+/// The entry point; see [`Aggregator::bind`].
+#[derive(Debug)]
+pub struct Aggregator;
+
+impl Aggregator {
+    /// Takes the address and checks what can only be checked on this machine.
+    ///
+    /// # Errors
+    /// [`StartError`], where the address or the HTTP client cannot be had.
+    pub async fn bind(config: AggregatorConfig, feed: MappingFeed) -> Result<Bound, StartError> {
+        let asked = format!("{}:{}", config.host, config.port);
+        let listener = TcpListener::bind((config.host.as_str(), config.port))
+            .await
+            .map_err(|source| StartError::Bind {
+                asked: asked.clone(),
+                source,
+            })?;
+        let addr = listener
+            .local_addr()
+            .map_err(|source| StartError::Bind { asked, source })?;
+        let identity = Identity::new();
+        let client = Client::new(&config.backends, &identity).map_err(StartError::Client)?;
+        Ok(Bound {
+            config,
+            feed,
+            listener,
+            addr,
+            identity,
+            client,
+        })
+    }
+}
+
+/// A service that has its address and is ready to serve.
+pub struct Bound {
+    config: AggregatorConfig,
+    feed: MappingFeed,
+    listener: TcpListener,
+    addr: SocketAddr,
+    identity: Identity,
+    client: Client,
+}
+
+impl Bound {
+    /// Where it listens; the port is the real one where 0 was asked for.
+    pub fn addr(&self) -> SocketAddr {
+        self.addr
+    }
+
+    /// Serves until `shutdown` resolves, then ends within the drain time-out.
+    ///
+    /// # Errors
+    /// [`ServeError`], where a background task ended by itself: answers would grow stale unnoticed.
+    pub async fn serve(self, shutdown: impl Future<Output = ()>) -> Result<(), ServeError> {
+        let patience = self.config.server.drain_timeout + TASK_PATIENCE;
+        tracing::info!(address = %self.addr, "the aggregator listens");
+        let mut tasks = self.spawn();
+        let outcome = tokio::select! {
+            () = shutdown => Ok(()),
+            task = tasks.next_end() => Err(ServeError { task }),
+        };
+        tasks.shut_down(patience).await;
+        outcome
+    }
+
+    fn spawn(self) -> Tasks {
+        let Self {
+            config,
+            feed,
+            listener,
+            addr,
+            identity,
+            client,
+        } = self;
+        let mut tasks = Tasks::new();
+        let catalogue = Arc::new(Catalogue::new(config.backends.mapping_timeout));
+        let board = Arc::new(StatsBoard::new());
+        let rules = TargetRules {
+            skip: config.skip,
+            own: addr,
+        };
+        let poller = Poller::new(config.backends, rules, feed, client, Arc::clone(&catalogue));
+        tasks.spawn("backend poller", poller.run(tasks.stop_signal()));
+        stats::spawn(&mut tasks, config.stats, &board);
+        let routes = router(AppState {
+            catalogue,
+            stats: board,
+            identity,
+        });
+        tasks.spawn(
+            "listener",
+            server::run(listener, routes, config.server, tasks.stop_signal()),
+        );
+        tasks
+    }
+}
+
+impl fmt::Debug for Bound {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Bound")
+            .field("addr", &self.addr)
+            .finish_non_exhaustive()
+    }
+}
+
+/// Why the service does not start.
+#[derive(Debug)]
+pub enum StartError {
+    Bind { asked: String, source: std::io::Error },
+    Client(reqwest::Error),
+}
+
+impl fmt::Display for StartError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Bind { asked, source } => write!(
+                f,
+                "the aggregator cannot listen on {asked}: {source}\n    fix:   choose a free address with --host and --port"
+            ),
+            Self::Client(source) => write!(f, "the HTTP client for backends cannot be built: {source}"),
+        }
+    }
+}
+
+impl std::error::Error for StartError {
+    fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
+        match self {
+            Self::Bind { source, .. } => Some(source),
+            Self::Client(source) => Some(source),
+        }
+    }
+}
+
+/// A background task ended while the service was running.
+#[derive(Debug)]
+pub struct ServeError {
+    task: &'static str,
+}
+
+impl fmt::Display for ServeError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(
+            f,
+            "the aggregator's task {:?} ended by itself; the log says why",
+            self.task
+        )
+    }
+}
+
+impl std::error::Error for ServeError {}

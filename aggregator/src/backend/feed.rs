@@ -1,0 +1,58 @@
+//! Where mapping files come from: a folder watch, or whatever a test makes up.
+
+use std::fmt;
+use std::sync::Arc;
+
+use keymap::{FileStatus, Watch};
+use tokio::sync::watch;
+
+type Read = dyn Fn() -> Vec<Arc<FileStatus>> + Send + Sync;
+
+/// The current mapping files, and word when they change.
+pub struct MappingFeed {
+    read: Box<Read>,
+    /// Counts up with every change; several changes in a row are seen as one.
+    changes: watch::Receiver<u64>,
+    /// Its other end is gone: the files stay as they are.
+    ended: bool,
+}
+
+impl MappingFeed {
+    /// Follows a folder. The watch must outlive the service, else the files stay as they are.
+    pub fn follow(watch: &Watch) -> Self {
+        let snapshot = watch.snapshot();
+        let (sender, changes) = watch::channel(0_u64);
+        // The watcher's thread only leaves word here: the work is done by the poller's task.
+        watch.on_change(move |_| sender.send_modify(|count| *count += 1));
+        Self::new(move || snapshot.load().files.clone(), changes)
+    }
+
+    /// `read` gives the files as of now; it is called at the start and after each change.
+    pub fn new(read: impl Fn() -> Vec<Arc<FileStatus>> + Send + Sync + 'static, changes: watch::Receiver<u64>) -> Self {
+        Self {
+            read: Box::new(read),
+            changes,
+            ended: false,
+        }
+    }
+
+    pub(crate) fn files(&self) -> Vec<Arc<FileStatus>> {
+        (self.read)()
+    }
+
+    /// Resolves at the next change; never, once nobody can change anything.
+    pub(crate) async fn changed(&mut self) {
+        if self.ended || self.changes.changed().await.is_err() {
+            self.ended = true;
+            std::future::pending::<()>().await;
+        }
+    }
+}
+
+impl fmt::Debug for MappingFeed {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("MappingFeed")
+            .field("changes", &*self.changes.borrow())
+            .finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,235 @@
+//! Mapping files → the backends to ask. Pure.
+//!
+//! Each URL once, however many files name it; never a file that is skipped, never ourselves.
+
+use std::collections::BTreeSet;
+use std::fmt;
+use std::net::{IpAddr, SocketAddr};
+use std::sync::Arc;
+
+use keymap::{FileStatus, ServerUrl, UrlScheme};
+use regex::RegexSet;
+
+use crate::config::ConfigError;
+
+/// The file through which an edge or Traefik reaches the aggregator itself, as Routheon names it.
+const OWN_MAPPING: &str = "routheon-server.yml";
+
+/// Files whose name matches anywhere are not asked for models.
+#[derive(Debug, Clone)]
+pub struct SkipPatterns(RegexSet);
+
+impl SkipPatterns {
+    /// `--skip-mapping`, repeatable; `routheon-server.yml` is always among them, as in `routheon-server`.
+    ///
+    /// # Errors
+    /// The first pattern that does not parse.
+    pub fn new<P: AsRef<str>>(patterns: &[P]) -> Result<Self, ConfigError> {
+        for pattern in patterns {
+            let pattern = pattern.as_ref();
+            regex::Regex::new(pattern).map_err(|error| ConfigError {
+                option: "--skip-mapping",
+                value: pattern.to_owned(),
+                rule: format!(
+                    "a pattern is a regular expression (RE2): {}",
+                    last_line(&error.to_string())
+                ),
+                fix: "correct the pattern; look-around and back-references do not exist in RE2".to_owned(),
+            })?;
+        }
+        let all = patterns.iter().map(AsRef::as_ref).chain([OWN_MAPPING]);
+        RegexSet::new(all).map(Self).map_err(|error| ConfigError {
+            option: "--skip-mapping",
+            value: String::new(),
+            rule: format!("the patterns compile together: {error}"),
+            fix: "use fewer or shorter patterns".to_owned(),
+        })
+    }
+
+    fn skips(&self, file_name: &str) -> bool {
+        self.0.is_match(file_name)
+    }
+}
+
+impl Default for SkipPatterns {
+    fn default() -> Self {
+        Self::new::<&str>(&[]).expect("the built-in pattern parses")
+    }
+}
+
+/// The regex crate draws its error over several lines; the last one says what is wrong.
+fn last_line(text: &str) -> &str {
+    text.lines().last().unwrap_or(text).trim_start_matches("error: ")
+}
+
+/// A backend's address as text: what `/v1/models` is appended to, and the order in which lists are merged.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub(crate) struct BackendUrl(Arc<str>);
+
+impl BackendUrl {
+    pub(crate) fn as_str(&self) -> &str {
+        &self.0
+    }
+
+    pub(crate) fn is_https(&self) -> bool {
+        self.0.starts_with("https://")
+    }
+}
+
+impl fmt::Display for BackendUrl {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+impl From<&ServerUrl> for BackendUrl {
+    fn from(url: &ServerUrl) -> Self {
+        let (scheme, usual_port) = match url.scheme {
+            UrlScheme::Http => ("http", 80),
+            UrlScheme::Https => ("https", 443),
+        };
+        let host = if url.host.contains(':') {
+            format!("[{}]", url.host)
+        } else {
+            url.host.to_string()
+        };
+        let port = if url.port == usual_port {
+            String::new()
+        } else {
+            format!(":{}", url.port)
+        };
+        Self(format!("{scheme}://{host}{port}{}", url.path).into())
+    }
+}
+
+/// Whom not to ask.
+#[derive(Debug, Clone)]
+pub(crate) struct TargetRules {
+    pub(crate) skip: SkipPatterns,
+    /// Where we listen.
+    pub(crate) own: SocketAddr,
+}
+
+impl TargetRules {
+    pub(crate) fn targets(&self, files: &[Arc<FileStatus>]) -> BTreeSet<BackendUrl> {
+        files
+            .iter()
+            .filter(|file| !self.skip.skips(&file.name))
+            .filter_map(|file| file.mapping.as_ref())
+            .flat_map(|mapping| &mapping.services)
+            .flat_map(|service| &service.servers)
+            .filter(|server| !self.is_own(&server.url))
+            .map(|server| BackendUrl::from(&server.url))
+            .collect()
+    }
+
+    /// Whether this is plainly our own listener; under other names [`super::Identity`] finds it out.
+    fn is_own(&self, url: &ServerUrl) -> bool {
+        if url.port != self.own.port() {
+            return false;
+        }
+        let own = self.own.ip();
+        match url.host.parse::<IpAddr>() {
+            Ok(ip) => {
+                ip == own
+                    || (ip.is_loopback() || ip.is_unspecified())
+                        && (own.is_unspecified() || own.is_loopback() && ip.is_unspecified())
+            }
+            Err(_) => url.host.eq_ignore_ascii_case("localhost") && (own.is_loopback() || own.is_unspecified()),
+        }
+    }
+}
+
+#[cfg(test)]
+pub(crate) mod tests {
+    use super::*;
+    use keymap::FileState;
+    use std::path::Path;
+
+    pub(crate) fn url(port: u16) -> BackendUrl {
+        BackendUrl(format!("http://10.0.0.1:{port}").into())
+    }
+
+    /// A mapping file with one service, checked by keymap.
+    fn file(name: &str, urls: &[&str]) -> Arc<FileStatus> {
+        let servers: String = urls.iter().map(|url| format!("          - url: \"{url}\"\n")).collect();
+        let text = format!("http:\n  services:\n    s:\n      loadBalancer:\n        servers:\n{servers}");
+        let (mapping, problems) = keymap::check(Path::new(name), &text);
+        assert!(mapping.is_some(), "{problems:#?}");
+        Arc::new(FileStatus {
+            name: name.into(),
+            state: FileState::Loaded,
+            mapping: mapping.map(Arc::new),
+            problems,
+        })
+    }
+
+    fn rules(patterns: &[&str], own: &str) -> TargetRules {
+        TargetRules {
+            skip: SkipPatterns::new(patterns).unwrap(),
+            own: own.parse().unwrap(),
+        }
+    }
+
+    fn names(targets: &BTreeSet<BackendUrl>) -> Vec<&str> {
+        targets.iter().map(BackendUrl::as_str).collect()
+    }
+
+    #[test]
+    fn each_url_is_asked_once_in_sorted_order_and_skipped_files_never() {
+        let files = [
+            file(
+                "b.yml",
+                &["http://10.0.0.2:8012/", "http://10.0.0.1:80/base/", "https://10.0.0.3"],
+            ),
+            file("a.yml", &["http://10.0.0.2:8012", "http://[::1]:8011"]),
+            file("routheon-server.yml", &["http://elsewhere:9080"]),
+            file("old-routheon-server_yml.yaml", &["http://skipped-too:1"]),
+            file("draft.yml", &["http://10.0.0.9:1"]),
+            Arc::new(FileStatus {
+                name: "broken.yml".into(),
+                state: FileState::Refused,
+                mapping: None,
+                problems: Vec::new(),
+            }),
+        ];
+        let targets = rules(&["^draft"], "127.0.0.1:9080").targets(&files);
+        let expected = [
+            "http://10.0.0.1/base",
+            "http://10.0.0.2:8012",
+            "http://[::1]:8011",
+            "https://10.0.0.3",
+        ];
+        assert_eq!(names(&targets), expected);
+    }
+
+    #[test]
+    fn we_are_never_our_own_backend() {
+        for (own, host, ours) in [
+            ("127.0.0.1:9080", "127.0.0.1", true),
+            ("127.0.0.1:9080", "LocalHost", true),
+            ("127.0.0.1:9080", "0.0.0.0", true),
+            ("127.0.0.1:9080", "127.0.0.2", false),
+            ("127.0.0.1:9080", "10.0.0.1", false),
+            ("0.0.0.0:9080", "127.0.0.1", true),
+            ("[::]:9080", "[::1]", true),
+            ("10.0.0.1:9080", "10.0.0.1", true),
+            ("10.0.0.1:9080", "127.0.0.1", false),
+            ("10.0.0.1:9080", "localhost", false),
+        ] {
+            let files = [file(
+                "a.yml",
+                &[&format!("http://{host}:9080"), &format!("http://{host}:9081")],
+            )];
+            let targets = rules(&[], own).targets(&files);
+            assert_eq!(targets.len(), if ours { 1 } else { 2 }, "{own} {host}: {targets:?}");
+        }
+    }
+
+    #[test]
+    fn a_pattern_that_does_not_parse_is_reported_with_its_text() {
+        let error = SkipPatterns::new(&["fine", "(?=x)"]).unwrap_err();
+        assert_eq!((error.option, error.value.as_str()), ("--skip-mapping", "(?=x)"));
+        assert!(error.rule.contains("look-around"), "{error}");
+    }
+}

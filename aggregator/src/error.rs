@@ -1,0 +1,85 @@
+//! The one place that turns errors into HTTP: OpenAI's shape, `{"error":{"message","type","code"}}`.
+//!
+//! Refuses internals: what is sent are sentences written here; causes go to the log.
+
+use axum::Json;
+use axum::http::{Method, StatusCode, Uri};
+use axum::response::{IntoResponse, Response};
+use serde_json::json;
+
+/// A path is repeated in a message up to this many characters: enough to recognise a typing error.
+const PATH_CHARS_MAX: usize = 200;
+
+#[derive(Debug)]
+pub(crate) enum ApiError {
+    /// No route has this path.
+    UnknownPath { method: Method, uri: Uri },
+    /// The path exists, the method does not; axum adds `Allow`.
+    MethodNotAllowed { method: Method, uri: Uri },
+    /// The request is one of our own polls, come back to us.
+    Loop,
+    /// Nothing has been measured yet.
+    StatsNotReady,
+}
+
+impl ApiError {
+    fn status(&self) -> StatusCode {
+        match self {
+            Self::UnknownPath { .. } => StatusCode::NOT_FOUND,
+            Self::MethodNotAllowed { .. } => StatusCode::METHOD_NOT_ALLOWED,
+            Self::Loop => StatusCode::LOOP_DETECTED,
+            Self::StatsNotReady => StatusCode::SERVICE_UNAVAILABLE,
+        }
+    }
+
+    /// OpenAI's pair: whose fault it is, and a word for programs.
+    fn kind(&self) -> (&'static str, &'static str) {
+        match self {
+            Self::UnknownPath { .. } => ("invalid_request_error", "not_found"),
+            Self::MethodNotAllowed { .. } => ("invalid_request_error", "method_not_allowed"),
+            Self::Loop => ("server_error", "loop_detected"),
+            Self::StatsNotReady => ("server_error", "stats_not_ready"),
+        }
+    }
+
+    fn message(&self) -> String {
+        match self {
+            Self::UnknownPath { method, uri } => format!("There is no {method} {} here.", shown(uri)),
+            Self::MethodNotAllowed { method, uri } => format!("{} does not answer to {method}.", shown(uri)),
+            Self::Loop => "A mapping file leads the aggregator's own poll back to the aggregator; exclude that file \
+                           with --skip-mapping."
+                .to_owned(),
+            Self::StatsNotReady => "The host has not been measured yet; try again in a second.".to_owned(),
+        }
+    }
+}
+
+impl IntoResponse for ApiError {
+    fn into_response(self) -> Response {
+        let (kind, code) = self.kind();
+        let body = json!({ "error": { "message": self.message(), "type": kind, "code": code } });
+        (self.status(), Json(body)).into_response()
+    }
+}
+
+/// The path alone: a query may hold what somebody took for a place to put a key.
+fn shown(uri: &Uri) -> String {
+    uri.path().chars().take(PATH_CHARS_MAX).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_message_never_repeats_the_query_nor_a_long_path_whole() {
+        let uri: Uri = format!("/{}?key=sk-canary", "x".repeat(5000)).parse().unwrap();
+        let message = ApiError::UnknownPath {
+            method: Method::GET,
+            uri,
+        }
+        .message();
+        assert!(!message.contains("canary"));
+        assert!(message.len() < PATH_CHARS_MAX + 50);
+    }
+}

@@ -1,0 +1,31 @@
+//! Conclave's companion service: what needs no key, and in time what needs more than forwarding.
+//!
+//! ```text
+//!   mapping files ──MappingFeed──▶ Targets ──▶ backend::Poller ──GET /v1/models──▶ every backend
+//!                                                   │
+//!                                                   ▼ lists that changed
+//!   GET /v1/models ◀── bytes from memory ── Catalogue (merged, serialised once)
+//!   GET /stats     ◀── bytes from memory ── StatsBoard ◀── host sampler (every 2 s), GPU sampler
+//! ```
+//!
+//! A request never waits for a backend or for a measurement: background tasks prepare the bytes, handlers hand
+//! them out. The one exception is the very start, while nothing has been prepared yet; that wait is bounded.
+//!
+//! Life cycle in types: [`Aggregator::bind`] → [`Bound`] (its address is known) → [`Bound::serve`] until shutdown.
+//! The crate knows mapping files through `keymap` alone; it knows neither the edge nor Pingora.
+
+mod api;
+mod app;
+mod backend;
+mod catalogue;
+mod config;
+mod error;
+mod router;
+mod server;
+mod stats;
+mod tasks;
+
+pub use app::{Aggregator, Bound, ServeError, StartError};
+pub use backend::{BackendKeys, MappingFeed, SkipPatterns};
+pub use config::{AggregatorConfig, BackendConfig, ConfigError, ServerBounds, seconds};
+pub use stats::{LoadedFilter, StatsConfig, StatsFilter};

@@ -1,0 +1,8 @@
+//! The aggregator end to end, over real sockets: tiny backends on one side, an HTTP client on the other.
+
+mod backend;
+mod catalogue;
+mod http;
+mod logs;
+mod service;
+mod stats;

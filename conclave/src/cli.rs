@@ -1,0 +1,208 @@
+//! What can be typed: every flag, its environment variable and its help. What it means is `settings`' to say.
+
+use std::net::SocketAddr;
+use std::path::PathBuf;
+
+use clap::{Args, Parser, Subcommand};
+
+use crate::logging::Level;
+
+/// The front door of a self-hosted LLM fleet: one address, a key for each user, a server behind each key.
+#[derive(Debug, Parser)]
+#[command(name = "conclave", version, propagate_version = true, max_term_width = 100)]
+pub(crate) struct Cli {
+    #[command(subcommand)]
+    pub(crate) command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum Command {
+    /// Try it: two simulated llama-servers, aggregator, edge and two keys, in this one process
+    Demo(DemoArgs),
+    /// Run edge and aggregator in one process
+    Up(UpArgs),
+    /// Run the edge alone: forwards each keyed request to the server its key names
+    Edge(EdgeArgs),
+    /// Run the aggregator alone: answers /v1/models and /stats (routheon-server's flags)
+    Aggregator(AggregatorArgs),
+    /// Read mappings and configuration, report every problem, exit 1 if there is one
+    Check(CheckArgs),
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct DemoArgs {
+    /// Where the demo listens
+    #[arg(long, value_name = "ADDR", default_value = "127.0.0.1:8080", env = "CONCLAVE_LISTEN")]
+    pub(crate) listen: SocketAddr,
+    #[command(flatten)]
+    pub(crate) logging: LoggingArgs,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct MappingArgs {
+    /// Folder of mapping files [default: /etc/conclave/mappings, else /etc/traefik/mappings if only that
+    /// exists, else ./mappings]
+    #[arg(long, value_name = "DIR", env = "CONCLAVE_MAPPINGS")]
+    pub(crate) mappings: Option<PathBuf>,
+    /// Seconds between two looks at the whole folder; file events only make it faster
+    #[arg(long, value_name = "SECONDS", default_value_t = 3.0, env = "CONCLAVE_MAPPINGS_POLL")]
+    pub(crate) mappings_poll: f64,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct EdgeArgs {
+    #[command(flatten)]
+    pub(crate) mapping: MappingArgs,
+    /// Where the aggregator is, for /v1/models and /stats without a key; `none` to do without
+    /// [default: http://127.0.0.1:9080]
+    #[arg(long, value_name = "URL", env = "CONCLAVE_AGGREGATOR")]
+    pub(crate) aggregator: Option<String>,
+    #[command(flatten)]
+    pub(crate) door: DoorArgs,
+    /// Traefik's static file: entryPoints, providers.file and accessLog are read from it; flags win over it
+    #[arg(long, value_name = "FILE", env = "CONCLAVE_CONFIG")]
+    pub(crate) config: Option<PathBuf>,
+    #[command(flatten)]
+    pub(crate) logging: LoggingArgs,
+}
+
+/// What concerns the edge's own sockets and bounds.
+#[derive(Debug, Args)]
+pub(crate) struct DoorArgs {
+    /// Where clients connect [default: 0.0.0.0:8080]
+    #[arg(long, value_name = "ADDR", env = "CONCLAVE_LISTEN")]
+    pub(crate) listen: Option<SocketAddr>,
+    /// Where /metrics, /health and /ready are; `none` to do without
+    #[arg(long, value_name = "ADDR", default_value = "127.0.0.1:9081", env = "CONCLAVE_ADMIN")]
+    pub(crate) admin: String,
+    /// Worker threads [default: one for each core]
+    #[arg(long, value_name = "N", env = "CONCLAVE_THREADS")]
+    pub(crate) threads: Option<usize>,
+    /// Largest request body in MiB
+    #[arg(long, value_name = "MIB", default_value_t = 256, env = "CONCLAVE_BODY_MAX_MIB")]
+    pub(crate) body_max_mib: u64,
+    /// Seconds to reach a server, TLS included
+    #[arg(
+        long,
+        value_name = "SECONDS",
+        default_value_t = 5.0,
+        env = "CONCLAVE_CONNECT_TIMEOUT"
+    )]
+    pub(crate) connect_timeout: f64,
+    /// Seconds a server may be silent [default: none, a slow prefill is never cut]
+    #[arg(long, value_name = "SECONDS", env = "CONCLAVE_READ_TIMEOUT")]
+    pub(crate) read_timeout: Option<f64>,
+    /// Seconds that stopping waits for streams in flight [default: none, as long as they take]
+    #[arg(long, value_name = "SECONDS", env = "CONCLAVE_DRAIN_TIMEOUT")]
+    pub(crate) drain_timeout: Option<f64>,
+    /// One JSON line a request to this file, `-` for standard output [default: none]
+    #[arg(long, value_name = "FILE", env = "CONCLAVE_ACCESS_LOG")]
+    pub(crate) access_log: Option<PathBuf>,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct AggregatorArgs {
+    #[command(flatten)]
+    pub(crate) mapping: MappingArgs,
+    #[command(flatten)]
+    pub(crate) service: ServiceArgs,
+    /// DEBUG, INFO, WARNING, ERROR or CRITICAL
+    #[arg(long, value_name = "LEVEL", default_value = "WARNING", env = "CONCLAVE_LOG_LEVEL")]
+    pub(crate) log_level: Level,
+    /// Log lines as JSON
+    #[arg(long, env = "CONCLAVE_LOG_JSON")]
+    pub(crate) log_json: bool,
+}
+
+/// What the aggregator does, whether alone or beside an edge. Names and defaults are routheon-server's.
+#[derive(Debug, Args)]
+pub(crate) struct ServiceArgs {
+    /// Host to bind
+    #[arg(long, default_value = "127.0.0.1", env = "CONCLAVE_HOST")]
+    pub(crate) host: String,
+    /// Port to listen on
+    #[arg(long, default_value_t = 9080, env = "CONCLAVE_PORT")]
+    pub(crate) port: u16,
+    /// Mapping files to leave out: regular expressions searched for in the file name, besides routheon-server.yml
+    #[arg(long, value_name = "REGEX", env = "CONCLAVE_SKIP_MAPPING", value_delimiter = ',')]
+    pub(crate) skip_mapping: Vec<String>,
+    /// Seconds a backend has to answer
+    #[arg(
+        long,
+        value_name = "SECONDS",
+        default_value_t = 2.0,
+        env = "CONCLAVE_MAPPING_TIMEOUT"
+    )]
+    pub(crate) mapping_timeout: f64,
+    /// YAML file that says which sections and fields of /stats are shown [default: all]
+    #[arg(long, value_name = "FILE", env = "CONCLAVE_STATS_CONFIG_FILE")]
+    pub(crate) stats_config_file: Option<PathBuf>,
+    /// File with the key that backends ask for: one line `KEY` for all, or lines `URL KEY`
+    #[arg(long, value_name = "FILE", env = "CONCLAVE_BACKEND_KEY_FILE")]
+    pub(crate) backend_key_file: Option<PathBuf>,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct UpArgs {
+    #[command(flatten)]
+    pub(crate) mapping: MappingArgs,
+    #[command(flatten)]
+    pub(crate) door: DoorArgs,
+    #[command(flatten)]
+    pub(crate) service: ServiceArgs,
+    #[command(flatten)]
+    pub(crate) logging: LoggingArgs,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct CheckArgs {
+    /// Folder of mapping files [default as for the edge]
+    #[arg(long, value_name = "DIR", env = "CONCLAVE_MAPPINGS")]
+    pub(crate) mappings: Option<PathBuf>,
+    /// A Traefik static file to check too
+    #[arg(long, value_name = "FILE", env = "CONCLAVE_CONFIG")]
+    pub(crate) config: Option<PathBuf>,
+    /// A /stats configuration to check too
+    #[arg(long, value_name = "FILE", env = "CONCLAVE_STATS_CONFIG_FILE")]
+    pub(crate) stats_config_file: Option<PathBuf>,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct LoggingArgs {
+    /// DEBUG, INFO, WARNING, ERROR or CRITICAL
+    #[arg(long, value_name = "LEVEL", default_value = "INFO", env = "CONCLAVE_LOG_LEVEL")]
+    pub(crate) log_level: Level,
+    /// Log lines as JSON
+    #[arg(long, env = "CONCLAVE_LOG_JSON")]
+    pub(crate) log_json: bool,
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::CommandFactory;
+
+    use super::*;
+
+    #[test]
+    fn the_command_line_is_consistent() {
+        Cli::command().debug_assert();
+    }
+
+    #[test]
+    fn every_flag_has_an_environment_variable() {
+        for command in Cli::command().get_subcommands() {
+            for flag in command
+                .get_arguments()
+                .filter(|flag| !matches!(flag.get_id().as_str(), "help" | "version"))
+            {
+                let variable = flag.get_env().and_then(|name| name.to_str()).unwrap_or_default();
+                assert!(
+                    variable.starts_with("CONCLAVE_"),
+                    "{} --{}",
+                    command.get_name(),
+                    flag.get_id()
+                );
+            }
+        }
+    }
+}

@@ -1,0 +1,7 @@
+//! One module for each subcommand; each says what it starts, in which order, and how it ends.
+
+pub(crate) mod aggregator;
+pub(crate) mod check;
+pub(crate) mod demo;
+pub(crate) mod edge;
+pub(crate) mod up;

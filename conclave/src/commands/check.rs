@@ -1,0 +1,65 @@
+//! `conclave check`: every problem of every file, and nothing is started.
+
+use std::io::Write as _;
+use std::path::Path;
+use std::process::ExitCode;
+use std::time::Duration;
+
+use anyhow::{Context, Result};
+use keymap::{Problem, Severity, Snapshot, WatchOptions};
+
+use crate::cli::CheckArgs;
+use crate::settings;
+
+pub(crate) fn run(args: &CheckArgs) -> Result<ExitCode> {
+    let mut problems = Vec::new();
+    let file = match &args.config {
+        Some(path) => {
+            let (file, found) = keymap::static_file::read(path).with_context(|| path.display().to_string())?;
+            problems.extend(found);
+            file.unwrap_or_default()
+        }
+        None => keymap::static_file::StaticFile::default(),
+    };
+    if let Some(path) = &args.stats_config_file {
+        problems.extend(settings::aggregator::stats_problems(path));
+    }
+    let mappings = settings::edge::mappings(args.mappings.clone(), &file);
+    let names: Vec<String> = file.entry_points.iter().map(|entry| entry.name.to_string()).collect();
+    let snapshot = read(&mappings, Some(names).filter(|names| !names.is_empty()))?;
+    problems.extend(snapshot.files.iter().flat_map(|file| file.problems.iter().cloned()));
+    problems.extend(snapshot.problems.iter().cloned());
+    report(&problems, &snapshot)
+}
+
+fn read(mappings: &Path, entry_points: Option<Vec<String>>) -> Result<Snapshot> {
+    let options = WatchOptions {
+        poll_interval: Duration::from_secs(3),
+        entry_points,
+    };
+    keymap::load_once(mappings, &options).with_context(|| format!("the folder {} cannot be read", mappings.display()))
+}
+
+fn report(problems: &[Problem], snapshot: &Snapshot) -> Result<ExitCode> {
+    let mut out = std::io::stdout().lock();
+    for problem in problems {
+        writeln!(out, "{problem}")?;
+    }
+    let errors = problems
+        .iter()
+        .filter(|problem| problem.severity == Severity::Error)
+        .count();
+    writeln!(
+        out,
+        "{} files, {} routers, {} keys: {errors} errors, {} warnings",
+        snapshot.files.len(),
+        snapshot.table.routers(),
+        snapshot.table.keys(),
+        problems.len() - errors,
+    )?;
+    Ok(if errors == 0 {
+        ExitCode::SUCCESS
+    } else {
+        ExitCode::FAILURE
+    })
+}

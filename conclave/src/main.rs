@@ -1,0 +1,38 @@
+//! The one binary: it reads what was typed, works out what it means, and starts what was asked for.
+//!
+//! This crate alone sees both planes. `main` is no async function: the edge and the aggregator each run on threads of
+//! their own, and this thread waits for signals.
+
+mod cli;
+mod commands;
+mod folder;
+mod logging;
+mod settings;
+mod signals;
+
+use std::process::ExitCode;
+
+use clap::Parser;
+
+use cli::{Cli, Command};
+
+/// Half of what glibc's allocator costs an edge, and a third of its memory per stream.
+#[global_allocator]
+static ALLOCATOR: tikv_jemallocator::Jemalloc = tikv_jemallocator::Jemalloc;
+
+fn main() -> ExitCode {
+    let result = match Cli::parse().command {
+        Command::Demo(args) => commands::demo::run(&args),
+        Command::Up(args) => commands::up::run(args),
+        Command::Edge(args) => commands::edge::run(args),
+        Command::Aggregator(args) => commands::aggregator::run(args),
+        Command::Check(args) => commands::check::run(&args),
+    };
+    match result {
+        Ok(code) => code,
+        Err(error) => {
+            eprintln!("conclave: {error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}

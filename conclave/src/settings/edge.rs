@@ -1,0 +1,134 @@
+//! The edge's settings.
+
+use std::net::{Ipv4Addr, SocketAddr};
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context, Result, bail};
+use edge::{AccessLogTarget, Bounds, EdgeConfig, EntryPoint, Timeouts};
+use keymap::ServerUrl;
+use keymap::static_file::StaticFile;
+
+use super::seconds;
+use crate::cli::DoorArgs;
+
+const LISTEN: SocketAddr = SocketAddr::new(std::net::IpAddr::V4(Ipv4Addr::UNSPECIFIED), 8080);
+const AGGREGATOR: &str = "http://127.0.0.1:9080";
+const NONE: &str = "none";
+
+/// Composes the edge's configuration. Flags win over Traefik's static file, that over the defaults.
+pub(crate) fn compose(door: &DoorArgs, aggregator: Option<ServerUrl>, file: &StaticFile) -> Result<EdgeConfig> {
+    Ok(EdgeConfig {
+        entry_points: entry_points(door.listen, file),
+        aggregator,
+        admin: admin(&door.admin)?,
+        threads: door.threads.unwrap_or_else(cores),
+        bounds: Bounds {
+            body_bytes_max: door.body_max_mib.saturating_mul(1 << 20),
+        },
+        timeouts: Timeouts {
+            connect: seconds("--connect-timeout", door.connect_timeout)?,
+            read: door
+                .read_timeout
+                .map(|value| seconds("--read-timeout", value))
+                .transpose()?,
+            drain: door
+                .drain_timeout
+                .map(|value| seconds("--drain-timeout", value))
+                .transpose()?,
+        },
+        access_log: access_log(door.access_log.as_deref(), file),
+    })
+}
+
+/// The names routers may be bound to; `None` where entry points are not told apart.
+pub(crate) fn entry_point_names(config: &EdgeConfig) -> Option<Vec<String>> {
+    config
+        .entry_points
+        .iter()
+        .map(|entry| entry.name.as_deref().map(str::to_owned))
+        .collect()
+}
+
+/// A URL, or `none`.
+pub(crate) fn aggregator(typed: Option<&str>) -> Result<Option<ServerUrl>> {
+    match typed.unwrap_or(AGGREGATOR) {
+        NONE => Ok(None),
+        url => ServerUrl::parse(url)
+            .map(Some)
+            .map_err(anyhow::Error::msg)
+            .with_context(|| format!("--aggregator: {url}")),
+    }
+}
+
+/// Reads Traefik's static file and says what of it has no effect here.
+pub(crate) fn static_file(path: Option<&Path>) -> Result<StaticFile> {
+    let Some(path) = path else {
+        return Ok(StaticFile::default());
+    };
+    let (file, problems) = keymap::static_file::read(path).with_context(|| path.display().to_string())?;
+    let Some(file) = file else {
+        bail!(
+            "{}",
+            problems.iter().map(ToString::to_string).collect::<Vec<_>>().join("\n")
+        );
+    };
+    for problem in problems {
+        tracing::warn!("{problem}");
+    }
+    Ok(file)
+}
+
+fn entry_points(listen: Option<SocketAddr>, file: &StaticFile) -> Vec<EntryPoint> {
+    if listen.is_none() && !file.entry_points.is_empty() {
+        return file
+            .entry_points
+            .iter()
+            .map(|entry| EntryPoint {
+                name: Some(entry.name.clone()),
+                listen: entry.address,
+            })
+            .collect();
+    }
+    vec![EntryPoint {
+        name: None,
+        listen: listen.unwrap_or(LISTEN),
+    }]
+}
+
+fn admin(typed: &str) -> Result<Option<SocketAddr>> {
+    if typed == NONE {
+        return Ok(None);
+    }
+    typed
+        .parse()
+        .map(Some)
+        .with_context(|| format!("--admin: {typed:?} is neither ADDRESS:PORT nor `none`"))
+}
+
+fn access_log(typed: Option<&Path>, file: &StaticFile) -> Option<AccessLogTarget> {
+    match typed.map(Path::to_owned).or_else(|| file.access_log.clone())? {
+        path if path == Path::new("-") => Some(AccessLogTarget::Stdout),
+        path => Some(AccessLogTarget::File(path)),
+    }
+}
+
+/// The mapping folder: what was typed, else the static file's, else the usual places.
+pub(crate) fn mappings(typed: Option<PathBuf>, file: &StaticFile) -> PathBuf {
+    crate::folder::chosen(typed.or_else(|| file.mappings.clone()))
+}
+
+fn cores() -> usize {
+    std::thread::available_parallelism().map_or(1, usize::from)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_aggregator_is_a_url_or_none() {
+        assert!(aggregator(Some("none")).expect("none").is_none());
+        assert_eq!(aggregator(None).expect("default").map(|url| url.port), Some(9080));
+        assert!(aggregator(Some("localhost")).is_err());
+    }
+}

@@ -1,0 +1,99 @@
+//! Raw nodes → checked types; every problem of a file at once.
+//!
+//! It decides what a file's fields mean and what ignoring one would do. A mapping comes out only where nothing is an
+//! error, so whoever holds a [`Mapping`] never asks again. No problem quotes what may be a key (see `report`).
+
+mod fields;
+mod list;
+mod middleware;
+mod report;
+mod router;
+mod scalar;
+mod server_url;
+mod service;
+pub mod static_file;
+
+use std::path::Path;
+
+use crate::mapping::Mapping;
+use crate::problem::{Position, Problem};
+use crate::raw::{self, Node};
+use fields::{Field, Fields, Support, named};
+use report::Report;
+
+/// The top of a file, as Traefik has it.
+const TOP: &[(&str, Support)] = &[
+    ("http", Support::Read),
+    (
+        "tcp",
+        Support::Ignored("Conclave carries HTTP only; these TCP routers do not exist here."),
+    ),
+    (
+        "udp",
+        Support::Ignored("Conclave carries HTTP only; these UDP routers do not exist here."),
+    ),
+    (
+        "tls",
+        Support::Ignored("certificates and TLS options are not read from mapping files."),
+    ),
+];
+
+const HTTP: &[(&str, Support)] = &[
+    ("routers", Support::Read),
+    ("services", Support::Read),
+    ("middlewares", Support::Read),
+    (
+        "serversTransports",
+        Support::Ignored("connections to servers use the edge's own settings."),
+    ),
+];
+
+/// Checks one file's text. The mapping is there where no problem is an error; warnings may come with it.
+pub fn check(path: &Path, text: &str) -> (Option<Mapping>, Vec<Problem>) {
+    let mut report = Report::new(path, text);
+    let mapping = match raw::parse(text) {
+        Ok(root) => file(root, &mut report).unwrap_or_default(),
+        Err(fault) => {
+            report.error(fault.position, fault.value, fault.rule, fault.fix);
+            Mapping::default()
+        }
+    };
+    let (passed, problems) = report.finish();
+    (passed.then_some(mapping), problems)
+}
+
+fn file(root: Node<'_>, report: &mut Report<'_>) -> Option<Mapping> {
+    let http = Fields::of(root, TOP, "a mapping file", report)?.take("http")?;
+    let mut http = Fields::of(http.node, HTTP, "`http`", report)?;
+    Some(Mapping {
+        routers: section(http.take("routers"), "router", report, router::check),
+        services: section(http.take("services"), "service", report, service::check),
+        middlewares: section(http.take("middlewares"), "middleware", report, middleware::check),
+    })
+}
+
+/// The named things of one section; those with an error are left out, and with them the file.
+fn section<'t, T>(
+    field: Option<Field<'t>>,
+    kind: &'static str,
+    report: &mut Report<'_>,
+    check: impl Fn(Named<'t>, &mut Report<'_>) -> Option<T>,
+) -> Vec<std::sync::Arc<T>> {
+    let Some(field) = field else { return Vec::new() };
+    let named = named(field.node, kind, report);
+    named
+        .into_iter()
+        .filter_map(|named| check(named, report))
+        .map(std::sync::Arc::new)
+        .collect()
+}
+
+/// A router, service or middleware before it is checked.
+struct Named<'t> {
+    name: std::sync::Arc<str>,
+    position: Position,
+    node: Node<'t>,
+}
+
+#[cfg(test)]
+mod tests;

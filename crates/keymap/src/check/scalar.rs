@@ -1,0 +1,92 @@
+//! Scalars as Traefik's decoder takes them: a quoted `"5"` is a number, ten words are booleans, `a, b` is a list.
+
+use std::borrow::Cow;
+
+use super::fields::Field;
+use super::report::{Report, shown_scalar};
+use crate::raw::{Node, Value};
+
+impl<'t> Field<'t> {
+    pub(super) fn text(self, report: &mut Report<'_>) -> Option<Text<'t>> {
+        text(self.node, &format!("`{}`", self.name), report)
+    }
+
+    pub(super) fn boolean(self, report: &mut Report<'_>) -> Option<bool> {
+        let name = self.name;
+        let text = self.text(report)?;
+        match text.value() {
+            "1" | "t" | "T" | "true" | "TRUE" | "True" => Some(true),
+            "0" | "f" | "F" | "false" | "FALSE" | "False" => Some(false),
+            other => {
+                let rule = format!("`{name}` takes `true` or `false`.");
+                report.error(
+                    text.node.position,
+                    shown_scalar(other),
+                    rule,
+                    "Write `true` or `false`.",
+                );
+                None
+            }
+        }
+    }
+
+    /// A whole number between the two.
+    pub(super) fn integer(self, min: i64, max: i64, report: &mut Report<'_>) -> Option<i64> {
+        let name = self.name;
+        let text = self.text(report)?;
+        let number = text
+            .value()
+            .parse::<i64>()
+            .ok()
+            .filter(|number| (min..=max).contains(number));
+        if number.is_none() {
+            let rule = format!("`{name}` takes a whole number from {min} to {max}.");
+            report.error(
+                text.node.position,
+                shown_scalar(text.value()),
+                rule,
+                "Write digits only, without a unit.",
+            );
+        }
+        number
+    }
+}
+
+/// A scalar, with the node that knows where it stands.
+pub(super) struct Text<'t> {
+    pub(super) node: Node<'t>,
+}
+
+impl Text<'_> {
+    pub(super) fn value(&self) -> &str {
+        match &self.node.value {
+            Value::Scalar(text) => text,
+            _ => "",
+        }
+    }
+}
+
+/// The node as a scalar; `what` names it in messages.
+pub(super) fn text<'t>(node: Node<'t>, what: &str, report: &mut Report<'_>) -> Option<Text<'t>> {
+    if matches!(node.value, Value::Scalar(_)) {
+        return Some(Text { node });
+    }
+    report.error(
+        node.position,
+        described(&node.value),
+        format!("{what} takes a single value."),
+        "Write it as `name: value`.",
+    );
+    None
+}
+
+/// What stands there, by kind. A scalar is not quoted: it may be a key.
+pub(super) fn described(value: &Value<'_>) -> String {
+    match value {
+        Value::Null => Cow::Borrowed("nothing"),
+        Value::Scalar(text) => Cow::Owned(shown_scalar(text)),
+        Value::List(_) => Cow::Borrowed("a list"),
+        Value::Map(_) => Cow::Borrowed("a map"),
+    }
+    .into_owned()
+}

@@ -1,0 +1,124 @@
+//! A server's address: `http://host:port`, with a path where `preservePath` asks for it.
+
+use std::net::Ipv6Addr;
+
+use crate::mapping::{ServerUrl, UrlScheme};
+
+pub(super) struct Refusal {
+    /// Scheme, host and port at most: credentials stand in the rest.
+    pub(super) shown: String,
+    pub(super) rule: &'static str,
+    pub(super) fix: &'static str,
+}
+
+const FORM: &str = "Write `http://host:port` or `https://host:port`.";
+
+pub(super) fn parse(url: &str) -> Result<ServerUrl, Refusal> {
+    let refuse = |shown: &str, rule, fix| {
+        Err(Refusal {
+            shown: shown.to_owned(),
+            rule,
+            fix,
+        })
+    };
+    if url.is_empty() {
+        return refuse("an empty text", "A server needs a `url`.", FORM);
+    }
+    if url.contains(|c: char| c.is_whitespace() || c.is_control() || c == '\\') {
+        return refuse(
+            "",
+            "A URL has no blanks, control characters or backslashes in it.",
+            FORM,
+        );
+    }
+    let Some((scheme, rest)) = url.split_once("://") else {
+        return refuse("", "A URL begins with its scheme.", "Put `http://` before it.");
+    };
+    let scheme = match scheme {
+        _ if scheme.eq_ignore_ascii_case("http") => UrlScheme::Http,
+        _ if scheme.eq_ignore_ascii_case("https") => UrlScheme::Https,
+        _ => return refuse("", "Servers are reached by http or https.", FORM),
+    };
+    let (authority, path) = rest.split_at(rest.find(['/', '?', '#']).unwrap_or(rest.len()));
+    if authority.contains('@') {
+        return refuse(
+            "",
+            "A server's URL holds no user and password.",
+            "Remove what stands before the `@`.",
+        );
+    }
+    if path.contains(['?', '#']) {
+        return refuse(
+            authority,
+            "A server's URL ends with its path.",
+            "Remove what begins with `?` or `#`.",
+        );
+    }
+    let (host, port) = host_and_port(authority).map_err(|rule| Refusal {
+        shown: String::new(),
+        rule,
+        fix: FORM,
+    })?;
+    let port = match (port, scheme) {
+        (Some(port), _) => port,
+        (None, UrlScheme::Http) => 80,
+        (None, UrlScheme::Https) => 443,
+    };
+    Ok(ServerUrl {
+        scheme,
+        host: host.to_ascii_lowercase().into(),
+        port,
+        path: path.trim_end_matches('/').into(),
+    })
+}
+
+impl ServerUrl {
+    /// Reads `http://host:port` or `https://host:port`.
+    ///
+    /// # Errors
+    /// The rule broken and the fix, as sentences.
+    pub fn parse(url: &str) -> Result<Self, String> {
+        parse(url).map_err(|refusal| format!("{} {}", refusal.rule, refusal.fix))
+    }
+}
+
+fn host_and_port(authority: &str) -> Result<(&str, Option<u16>), &'static str> {
+    let (host, port) = match authority.strip_prefix('[') {
+        Some(rest) => {
+            let (host, port) = rest.split_once(']').ok_or("An IPv6 address is closed by `]`.")?;
+            host.parse::<Ipv6Addr>()
+                .map_err(|_| "Between `[` and `]` stands an IPv6 address.")?;
+            (
+                host,
+                if port.is_empty() {
+                    None
+                } else {
+                    Some(port.strip_prefix(':').ok_or("After `]` comes `:` and a port.")?)
+                },
+            )
+        }
+        None => match authority.split_once(':') {
+            Some((_, port)) if port.contains(':') => return Err("An IPv6 address stands between `[` and `]`."),
+            Some((host, port)) => (host, Some(port)),
+            None => (authority, None),
+        },
+    };
+    if host.is_empty() {
+        return Err("A URL needs a host.");
+    }
+    if !authority.starts_with('[')
+        && !host
+            .chars()
+            .all(|c| c.is_ascii_alphanumeric() || matches!(c, '-' | '.' | '_'))
+    {
+        return Err("A host is letters, digits, dots, hyphens and underscores.");
+    }
+    let port = port.map(|port| {
+        let digits = port.bytes().all(|b| b.is_ascii_digit());
+        port.parse::<u16>()
+            .ok()
+            .filter(|port| digits && *port > 0)
+            .ok_or("A port is a number from 1 to 65535.")
+    });
+    Ok((host, port.transpose()?))
+}

@@ -1,0 +1,166 @@
+//! Changes of files → tables, each change at the cost of what the changed file holds.
+//!
+//! ```text
+//!  set(file) ──▶ definitions ──changed names──▶ users ──▶ stale routers ──table()──▶ resolve ──▶ place in the table
+//! ```
+//!
+//! Invariant: the table that comes out is the one that setting the same files in any other order would give.
+
+mod resolve;
+
+use std::collections::{BTreeSet, HashMap, HashSet};
+use std::sync::Arc;
+
+use super::definitions::{Definitions, Named};
+use super::order::Ordered;
+use super::problems::{self, Problems, Subject};
+use super::ties::Ties;
+use super::users::Users;
+use super::{Route, Table};
+use crate::key::KeyHash;
+use crate::mapping::{Mapping, Middleware, Router, Service};
+use crate::problem::Problem;
+
+/// Turns changes of files into tables. A change costs what the changed file holds, not what the folder holds.
+#[derive(Debug, Default)]
+pub struct Compiler {
+    entry_points: Option<BTreeSet<String>>,
+    files: HashMap<Arc<str>, Arc<Mapping>>,
+    refused: HashMap<Arc<str>, Box<[KeyHash]>>,
+    routers: Definitions<Router>,
+    services: Definitions<Service>,
+    middlewares: Definitions<Middleware>,
+    service_users: Users,
+    middleware_users: Users,
+    /// Names of routers to be resolved anew.
+    stale: BTreeSet<Arc<str>>,
+    routes: HashMap<Arc<str>, Arc<Route>>,
+    scanned: Ordered,
+    keyless: Ordered,
+    /// What the next table is cloned from.
+    table: Table,
+    /// Keys whose routers changed since the last table.
+    touched: HashSet<KeyHash>,
+    ties: Ties,
+    problems: Problems,
+}
+
+impl Compiler {
+    /// Entry points that exist. `None`: they are not told apart, and a router may name any.
+    pub fn new(entry_points: Option<Vec<String>>) -> Self {
+        Self {
+            entry_points: entry_points.map(BTreeSet::from_iter),
+            ..Self::default()
+        }
+    }
+
+    /// Sets (`Some`) or removes (`None`) one file's content. `file` orders files: the first in lexical order wins a name.
+    pub fn set(&mut self, file: &str, mapping: Option<Arc<Mapping>>) {
+        let file: Arc<str> = file.into();
+        let new = mapping.clone().unwrap_or_default();
+        let old = match mapping {
+            Some(mapping) => self.files.insert(file.clone(), mapping),
+            None => self.files.remove(&file),
+        };
+        let old = old.unwrap_or_default();
+        for name in self.routers.replace(&file, &old.routers, &new.routers) {
+            note_duplicates(&self.routers, &name, &mut self.problems);
+            self.stale.insert(name);
+        }
+        for name in self.services.replace(&file, &old.services, &new.services) {
+            note_duplicates(&self.services, &name, &mut self.problems);
+            self.stale.extend(self.service_users.of(&name).cloned());
+        }
+        for name in self.middlewares.replace(&file, &old.middlewares, &new.middlewares) {
+            note_duplicates(&self.middlewares, &name, &mut self.problems);
+            self.stale.extend(self.middleware_users.of(&name).cloned());
+        }
+    }
+
+    /// Keys to be refused with 503, read as well as could be from a file that has no good content.
+    pub fn set_refused(&mut self, file: &str, keys: Vec<KeyHash>) {
+        let keys = BTreeSet::from_iter(keys);
+        for key in self.refused.remove(file).into_iter().flatten() {
+            self.table.shards.forgive(&key);
+        }
+        if !keys.is_empty() {
+            keys.iter().for_each(|key| self.table.shards.refuse(*key));
+            self.refused.insert(file.into(), keys.into_iter().collect());
+        }
+    }
+
+    /// The table of what was set, and what is wrong across files (duplicate names, missing services).
+    pub fn table(&mut self) -> (Arc<Table>, Vec<Problem>) {
+        for name in std::mem::take(&mut self.stale) {
+            self.unplace(&name);
+            self.place(&name);
+        }
+        self.note_ties();
+        self.scanned.publish(&mut self.table.scanned);
+        self.keyless.publish(&mut self.table.keyless);
+        self.table.routers = self.routes.len();
+        (Arc::new(self.table.clone()), self.problems.list())
+    }
+
+    fn place(&mut self, name: &Arc<str>) {
+        let Some(winner) = self.routers.winner(name) else {
+            self.problems.set(Subject::Broken(name.clone()), Vec::new());
+            return;
+        };
+        let (route, problems) = self.resolve(winner);
+        self.problems.set(Subject::Broken(name.clone()), problems);
+        let route = Arc::new(route);
+        self.service_users.add(&route.router.service, name);
+        for middleware in &route.router.middlewares {
+            self.middleware_users.add(middleware, name);
+        }
+        let reach = route.router.rule.reach();
+        match reach.keyed.listed() {
+            Some(keys) => {
+                for key in keys {
+                    self.table.shards.insert(key, &route);
+                    self.touched.insert(key);
+                }
+            }
+            None => self.scanned.insert(&route),
+        }
+        if reach.keyless {
+            self.keyless.insert(&route);
+        }
+        self.routes.insert(name.clone(), route);
+    }
+
+    /// Undoes [`Self::place`].
+    fn unplace(&mut self, name: &Arc<str>) {
+        let Some(route) = self.routes.remove(name) else { return };
+        self.service_users.remove(&route.router.service, name);
+        for middleware in &route.router.middlewares {
+            self.middleware_users.remove(middleware, name);
+        }
+        for key in route.router.rule.pins().into_iter().flatten() {
+            self.table.shards.remove(&key, &route);
+            self.touched.insert(key);
+        }
+        self.scanned.remove(&route);
+        self.keyless.remove(&route);
+    }
+
+    fn note_ties(&mut self) {
+        let mut concerned = BTreeSet::new();
+        for key in std::mem::take(&mut self.touched) {
+            concerned.extend(self.ties.update(&key, self.table.shards.entry(&key).routes()));
+        }
+        for pair in concerned {
+            let later = self.routers.winner(&pair.1).filter(|_| self.ties.contains(&pair));
+            let problem = later.map(|later| problems::tie(&pair.0, later));
+            self.problems.set(Subject::Tie(pair), Vec::from_iter(problem));
+        }
+    }
+}
+
+fn note_duplicates<T: Named>(definitions: &Definitions<T>, name: &Arc<str>, problems: &mut Problems) {
+    problems.set(
+        Subject::Duplicate(T::KIND, name.clone()),
+        problems::duplicates(definitions, name),
+    );
+}

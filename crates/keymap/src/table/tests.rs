@@ -1,0 +1,4 @@
+//! The table against an oracle: its own small rule language, evaluated without parser, index or normal form.
+
+mod oracle;
+mod scenarios;

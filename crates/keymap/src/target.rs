@@ -1,0 +1,111 @@
+//! A request target, cleaned: the path that rules match and the path that is forwarded come from the same bytes.
+//!
+//! ```text
+//!  http://h//v1/./%6dodels/a%2fb?x=1 ──▶ forward  /v1/models/a%2Fb?x=1
+//!                                        path     /v1/models/a/b
+//!                                        query    x=1             authority  h
+//! ```
+//!
+//! A backend may decode the path before or after it looks for slashes and dots. Where the two orders could lead to
+//! different places, the target is refused, so that no rule is checked against one path and another one is served.
+
+mod clean;
+mod server_wide;
+
+pub(crate) use clean::hex_pair;
+pub use server_wide::is_server_wide;
+
+/// A cleaned request target.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Target {
+    /// What is forwarded: origin form, dot segments and doubled slashes gone, unreserved characters unescaped.
+    pub forward: String,
+    /// The path that rules match: `forward`'s path, percent-decoded whole.
+    pub path: String,
+    /// The query as it came, without `?`.
+    pub query: Option<String>,
+    /// Host and port of an absolute-form target, as they came. They stand above the `Host` header (RFC 9112, 3.2.2).
+    pub authority: Option<String>,
+}
+
+/// Why a target is refused (400).
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum TargetError {
+    Fragment,
+    /// An escape that is none, or a path that does not decode to UTF-8: rules are text, and an approximation of a path
+    /// could match what the path itself would not.
+    BadEscape,
+    /// Decoding makes a dot segment, a backslash or a control character: check and forward could disagree.
+    Ambiguous,
+    /// Neither origin form, absolute form nor `*`.
+    Form,
+}
+
+impl Target {
+    /// # Errors
+    /// [`TargetError`], each a 400.
+    pub fn parse(raw: &[u8]) -> Result<Self, TargetError> {
+        if raw.contains(&b'#') {
+            return Err(TargetError::Fragment);
+        }
+        if raw.iter().any(|byte| *byte <= b' ' || *byte == 0x7f) {
+            return Err(TargetError::Form);
+        }
+        if raw == b"*" {
+            return Ok(Self {
+                forward: "*".into(),
+                path: "*".into(),
+                query: None,
+                authority: None,
+            });
+        }
+        let (authority, origin) = split_authority(raw)?;
+        let (raw_path, raw_query) = match origin.iter().position(|byte| *byte == b'?') {
+            Some(mark) => (&origin[..mark], Some(&origin[mark + 1..])),
+            None => (origin, None),
+        };
+        let query = raw_query.map(clean::ascii);
+        let cleaned = clean::path(if raw_path.is_empty() { b"/" } else { raw_path })?;
+        let mut forward = cleaned.forward;
+        if let Some(query) = &query {
+            forward.reserve_exact(query.len() + 1);
+            forward.push('?');
+            forward.push_str(query);
+        }
+        Ok(Self {
+            forward,
+            path: cleaned.decoded,
+            query,
+            authority,
+        })
+    }
+}
+
+/// Absolute form's authority, and what origin form would have been.
+fn split_authority(raw: &[u8]) -> Result<(Option<String>, &[u8]), TargetError> {
+    if raw.starts_with(b"/") {
+        return Ok((None, raw));
+    }
+    let scheme = [&b"http://"[..], b"https://"]
+        .into_iter()
+        .find(|scheme| {
+            raw.get(..scheme.len())
+                .is_some_and(|start| start.eq_ignore_ascii_case(scheme))
+        })
+        .ok_or(TargetError::Form)?;
+    let rest = &raw[scheme.len()..];
+    let end = rest
+        .iter()
+        .position(|byte| matches!(byte, b'/' | b'?'))
+        .unwrap_or(rest.len());
+    let (authority, origin) = rest.split_at(end);
+    // A user name before an @ is a way to make one host look like another.
+    let plain = |byte: &u8| byte.is_ascii_alphanumeric() || b"-._~:[]".contains(byte);
+    match std::str::from_utf8(authority) {
+        Ok(host) if !host.is_empty() && authority.iter().all(plain) => Ok((Some(host.to_owned()), origin)),
+        _ => Err(TargetError::Form),
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,165 @@
+//! Every answer the edge gives by itself: one place that turns a reason into a status and OpenAI-shaped JSON.
+
+use bytes::Bytes;
+use serde_json::json;
+
+/// Why a request is not forwarded, or not answered by its server. No variant carries anything of the request's.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Refusal {
+    BadTarget(keymap::TargetError),
+    CredentialConflict,
+    NoKey,
+    UnknownKey,
+    NoRouter,
+    ServerWidePath,
+    BrokenRouter,
+    BrokenFile,
+    NoServer,
+    /// `noop@internal`
+    Noop,
+    NoAggregator,
+    BadModel(crate::model::ModelError),
+    BodyTooLarge,
+    LengthRequired,
+    UpstreamFailed,
+    UpstreamTimeout,
+    BadRequest,
+}
+
+impl Refusal {
+    pub(crate) fn status(self) -> u16 {
+        self.parts().0
+    }
+
+    /// The machine-readable reason, also the metric's label.
+    pub(crate) fn code(self) -> &'static str {
+        self.parts().2
+    }
+
+    pub(crate) fn body(self) -> Bytes {
+        let (_, kind, code, message) = self.parts();
+        Bytes::from(json!({"error": {"message": message, "type": kind, "param": null, "code": code}}).to_string())
+    }
+
+    /// Extra response headers beyond those of every JSON answer.
+    pub(crate) fn headers(self) -> &'static [(&'static str, &'static str)] {
+        match self.status() {
+            401 => &[("www-authenticate", "Bearer")],
+            // Short: what is down here is usually a model that is loading or a file that is being written.
+            503 => &[("retry-after", "1")],
+            _ => &[],
+        }
+    }
+
+    /// Whether the rest of the request is not worth reading, so that the connection ends with the answer.
+    pub(crate) fn closes(self) -> bool {
+        matches!(self, Self::BodyTooLarge | Self::LengthRequired | Self::BadRequest)
+    }
+
+    fn parts(self) -> (u16, &'static str, &'static str, &'static str) {
+        use keymap::TargetError;
+        const INVALID: &str = "invalid_request_error";
+        const SERVER: &str = "server_error";
+        match self {
+            Self::BadTarget(TargetError::Fragment) => (400, INVALID, "bad_path", "The request target has a fragment."),
+            Self::BadTarget(TargetError::BadEscape) => (
+                400,
+                INVALID,
+                "bad_path",
+                "The path has a percent escape that is not two hexadecimal digits.",
+            ),
+            Self::BadTarget(TargetError::Ambiguous) => (
+                400,
+                INVALID,
+                "bad_path",
+                "The path means different things before and after decoding.",
+            ),
+            Self::BadTarget(TargetError::Form) => (400, INVALID, "bad_path", "The request target is not a path."),
+            Self::CredentialConflict => (
+                400,
+                INVALID,
+                "conflicting_api_keys",
+                "The request carries two different API keys. Send one.",
+            ),
+            Self::NoKey => (
+                401,
+                INVALID,
+                "invalid_api_key",
+                "No API key was given. Send it as 'Authorization: Bearer KEY', 'x-api-key', 'api-key' or \
+                 'x-goog-api-key'; a key in the query string is not read.",
+            ),
+            Self::UnknownKey => (401, INVALID, "invalid_api_key", "The API key is not known here."),
+            Self::NoRouter => (404, INVALID, "no_route", "This API key leads nowhere for this request."),
+            Self::ServerWidePath => (
+                403,
+                INVALID,
+                "path_not_allowed",
+                "This path shows or changes the whole server, so a key alone does not open it; a router's rule must \
+                 name it with Path or PathPrefix.",
+            ),
+            Self::BrokenRouter => (
+                503,
+                SERVER,
+                "router_broken",
+                "The router of this API key cannot be used now.",
+            ),
+            Self::BrokenFile => (
+                503,
+                SERVER,
+                "mapping_broken",
+                "The mapping of this API key cannot be read now.",
+            ),
+            Self::NoServer => (503, SERVER, "no_server", "No server is available for this API key now."),
+            Self::Noop => (418, INVALID, "noop", "This route leads to no server on purpose."),
+            Self::NoAggregator => (503, SERVER, "no_aggregator", "This edge runs without an aggregator."),
+            Self::BadModel(crate::model::ModelError::Twice) => {
+                (400, INVALID, "duplicate_model", "The body names 'model' twice.")
+            }
+            Self::BodyTooLarge => (
+                413,
+                INVALID,
+                "request_too_large",
+                "The request body is larger than allowed.",
+            ),
+            Self::LengthRequired => (
+                411,
+                INVALID,
+                "length_required",
+                "This key is routed by the body's model; a body over 64 KiB must come with a Content-Length.",
+            ),
+            Self::UpstreamFailed => (
+                502,
+                SERVER,
+                "upstream_failed",
+                "The server could not be reached or gave no answer.",
+            ),
+            Self::UpstreamTimeout => (
+                504,
+                SERVER,
+                "upstream_timeout",
+                "The server took longer than configured.",
+            ),
+            Self::BadRequest => (400, INVALID, "bad_request", "The request is not valid HTTP."),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn bodies_are_openai_shaped_and_statuses_are_errors() {
+        for refusal in [
+            Refusal::NoKey,
+            Refusal::BrokenFile,
+            Refusal::ServerWidePath,
+            Refusal::UpstreamFailed,
+        ] {
+            let body: serde_json::Value = serde_json::from_slice(&refusal.body()).expect("JSON");
+            assert!(body["error"]["message"].is_string() && body["error"]["type"].is_string());
+            assert_eq!(body["error"]["code"], refusal.code());
+            assert!((400..600).contains(&refusal.status()));
+        }
+    }
+}

@@ -1,0 +1,64 @@
+//! The end of an exchange: it is counted once and logged once.
+
+use std::time::SystemTime;
+
+use super::Exchange;
+use crate::access_log::Line;
+use crate::error::Refusal;
+use crate::upstream::Upstream;
+
+/// How an exchange ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Outcome {
+    Complete,
+    Refused(Refusal),
+    ClientGone,
+    UpstreamFailed,
+}
+
+impl Outcome {
+    fn label(self) -> &'static str {
+        match self {
+            Self::Complete => "complete",
+            Self::Refused(_) => "refused",
+            Self::ClientGone => "client_gone",
+            Self::UpstreamFailed => "upstream_failed",
+        }
+    }
+}
+
+impl Exchange {
+    /// Counts and logs. What a refusal answered counts as the status, unless a server's answer had begun.
+    pub(crate) fn close(&mut self, outcome: Outcome) {
+        if let Outcome::Refused(refusal) = outcome {
+            self.plane.metrics.refused(refusal);
+            self.status.get_or_insert(refusal.status());
+        }
+        self.plane.metrics.answered(self.status);
+        if let Some(log) = &self.plane.access_log {
+            log.write(self.line(outcome));
+        }
+    }
+
+    fn line(&self, outcome: Outcome) -> Line {
+        Line {
+            time: humantime::format_rfc3339_millis(SystemTime::now()).to_string(),
+            request_id: String::from_utf8_lossy(self.request_id.as_bytes()).into_owned(),
+            client: self.client.to_string(),
+            method: self.method.to_string(),
+            path: self
+                .target
+                .as_ref()
+                .map_or_else(String::new, |target| target.path.clone()),
+            status: self.status,
+            outcome: outcome.label(),
+            router: self.route.as_ref().map(|route| route.router.name.clone()),
+            service: self.destination.as_ref().map(super::Destination::name),
+            server: self.current_server().map(Upstream::label).map(str::to_owned),
+            attempts: self.attempts,
+            request_bytes: self.request_bytes,
+            response_bytes: self.response_bytes,
+            duration_ms: self.started.elapsed().as_secs_f64() * 1000.0,
+        }
+    }
+}

@@ -1,0 +1,49 @@
+//! What an exchange sees of a request's head, whichever carrier read it.
+
+use std::net::SocketAddr;
+
+use http::{HeaderMap, header};
+use keymap::Target;
+
+pub(crate) struct Head<'a> {
+    pub(crate) client: SocketAddr,
+    pub(crate) tls: bool,
+    pub(crate) method: &'a http::Method,
+    /// The request target as it came.
+    pub(crate) target: &'a [u8],
+    pub(crate) headers: &'a HeaderMap,
+    pub(crate) content_length: Option<u64>,
+}
+
+/// The host that rules match: the target's authority before the `Host` header (RFC 9112, 3.2.2), in lower case, without
+/// port and trailing dot.
+pub(super) fn host(target: &Target, headers: &HeaderMap) -> String {
+    let from_header = || headers.get(header::HOST).and_then(|host| host.to_str().ok());
+    let authority = target.authority.as_deref().or_else(from_header).unwrap_or_default();
+    let name = match authority.strip_prefix('[') {
+        Some(v6) => v6.split(']').next().unwrap_or_default(),
+        None => authority.split(':').next().unwrap_or_default(),
+    };
+    name.strip_suffix('.').unwrap_or(name).to_ascii_lowercase()
+}
+
+#[cfg(test)]
+mod tests {
+    use http::HeaderValue;
+
+    use super::*;
+
+    #[test]
+    fn hosts_are_compared_without_port_case_and_final_dot() {
+        for (value, expected) in [
+            ("H:8080", "h"),
+            ("gpu.Example.", "gpu.example"),
+            ("[::1]:80", "::1"),
+            ("", ""),
+        ] {
+            let target = Target::parse(b"/v1/models").expect("a path");
+            let headers = HeaderMap::from_iter([(header::HOST, HeaderValue::from_str(value).expect("value"))]);
+            assert_eq!(host(&target, &headers), expected, "{value}");
+        }
+    }
+}

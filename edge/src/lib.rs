@@ -1,0 +1,35 @@
+//! The data plane: a keyed request goes to the server its key names, and streams come back chunk by chunk.
+//!
+//! ```text
+//!            carrier (moves bytes, decides nothing)
+//!  client ──▶ head ──▶ ┌─────────────── exchange ───────────────┐
+//!                      │ target → credential → keymap::Table    │──▶ refusal (OpenAI-shaped)
+//!             body ──▶ │ → model → server (balance, upstream)   │
+//!                      │ → rewrite                              │──▶ server's request head
+//!   response chunks ◀──│ count, stamp, account, log             │◀── server's response
+//!                      └────────────────────────────────────────┘
+//! ```
+//!
+//! Invariants: the edge never opens SQLite and never depends on the aggregator; a carrier asks the exchange and never
+//! decides; a request in flight keeps the table it began with.
+
+mod access_log;
+mod admin;
+mod balance;
+mod carrier;
+mod config;
+mod drain;
+mod error;
+mod exchange;
+mod keyless;
+mod metrics;
+mod model;
+mod plane;
+mod request_id;
+mod rewrite;
+mod server;
+mod upstream;
+
+pub use access_log::AccessLogTarget;
+pub use config::{Bounds, EdgeConfig, EntryPoint, Timeouts};
+pub use server::{BoundEdge, RunningEdge, StartError};

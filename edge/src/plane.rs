@@ -1,0 +1,31 @@
+//! What all exchanges of one edge share. Nothing here is locked on a request's way.
+
+use std::sync::Arc;
+
+use arc_swap::ArcSwap;
+use keymap::{ServerUrl, Snapshot};
+
+use crate::access_log::AccessLog;
+use crate::balance::ServerSet;
+use crate::config::{Bounds, Timeouts};
+use crate::drain::InFlight;
+use crate::metrics::Metrics;
+
+pub(crate) struct Plane {
+    pub(crate) mappings: Arc<ArcSwap<Snapshot>>,
+    pub(crate) aggregator: Option<Arc<ServerSet>>,
+    pub(crate) bounds: Bounds,
+    pub(crate) timeouts: Timeouts,
+    pub(crate) metrics: Arc<Metrics>,
+    pub(crate) access_log: Option<AccessLog>,
+    pub(crate) in_flight: Arc<InFlight>,
+}
+
+pub(crate) fn aggregator_servers(url: &ServerUrl) -> Arc<ServerSet> {
+    let server = keymap::Server {
+        url: url.clone(),
+        weight: 1,
+        preserve_path: false,
+    };
+    Arc::new(ServerSet::new(&[server]))
+}

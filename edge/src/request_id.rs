@@ -1,0 +1,44 @@
+//! `x-request-id`: the caller's where it is usable, a new UUIDv7 otherwise; forwarded and echoed.
+
+use http::{HeaderMap, HeaderName, HeaderValue};
+
+pub(crate) const X_REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
+
+/// Longer ids are not somebody's correlation id; they would only fill logs.
+const LENGTH_MAX: usize = 128;
+
+pub(crate) fn request_id(headers: &HeaderMap) -> HeaderValue {
+    let mut given = headers.get_all(X_REQUEST_ID).iter();
+    match (given.next(), given.next()) {
+        (Some(id), None) if is_usable(id.as_bytes()) => id.clone(),
+        _ => fresh(),
+    }
+}
+
+fn is_usable(id: &[u8]) -> bool {
+    (1..=LENGTH_MAX).contains(&id.len()) && id.iter().all(u8::is_ascii_graphic)
+}
+
+fn fresh() -> HeaderValue {
+    let mut text = [0; uuid::fmt::Hyphenated::LENGTH];
+    let text = uuid::Uuid::now_v7().hyphenated().encode_lower(&mut text);
+    HeaderValue::from_str(text).unwrap_or_else(|_| HeaderValue::from_static("-"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_usable_id_is_kept_and_any_other_replaced() {
+        let long = "x".repeat(LENGTH_MAX + 1);
+        for (given, kept) in [("abc-123", true), ("", false), ("a b", false), (long.as_str(), false)] {
+            let headers = HeaderMap::from_iter([(X_REQUEST_ID, HeaderValue::from_str(given).expect("value"))]);
+            assert_eq!(request_id(&headers) == given, kept, "{given}");
+        }
+        let twice = HeaderMap::from_iter([(X_REQUEST_ID, HeaderValue::from_static("a"))]);
+        let mut twice = twice;
+        twice.append(X_REQUEST_ID, HeaderValue::from_static("b"));
+        assert_eq!(request_id(&twice).len(), uuid::fmt::Hyphenated::LENGTH);
+    }
+}

@@ -1,0 +1,122 @@
+//! Routing by the body's model.
+
+use edge::Bounds;
+
+use crate::harness::http::Answer;
+use crate::harness::origin::Origin;
+use crate::harness::world::{Terms, World, mapping};
+
+struct Two {
+    small: Origin,
+    large: Origin,
+    world: World,
+}
+
+fn two_models(bounds: Bounds) -> Two {
+    let (small, large) = (Origin::answering("small"), Origin::answering("large"));
+    let files = [
+        (
+            "small.yml",
+            mapping("small", "Key(`sk`) && Model(`small`)", std::slice::from_ref(&small.url)),
+        ),
+        (
+            "large.yml",
+            mapping("large", "Key(`sk`) && Model(`large`)", std::slice::from_ref(&large.url)),
+        ),
+    ];
+    let files: Vec<_> = files.iter().map(|(name, text)| (*name, text.as_str())).collect();
+    Two {
+        world: World::on(
+            Terms {
+                bounds,
+                ..Terms::default()
+            },
+            &files,
+        ),
+        small,
+        large,
+    }
+}
+
+fn post(world: &World, body: &str) -> Answer {
+    world.send(&format!(
+        "POST /v1/chat/completions HTTP/1.1\r\nHost: edge\r\nx-api-key: sk\r\nContent-Length: {}\r\n\r\n{body}",
+        body.len()
+    ))
+}
+
+#[test]
+fn one_key_leads_to_the_server_of_the_model_it_asks_for() {
+    let two = two_models(Bounds::default());
+    for size in [1, 65_000, 65_536, 130_000, 2_000_000] {
+        let prompt = "p".repeat(size);
+        for model in ["small", "large"] {
+            let answer = post(
+                &two.world,
+                &format!(r#"{{"messages":[{{"content":"{prompt}"}}],"model":"{model}"}}"#),
+            );
+            assert_eq!((answer.status, answer.text().as_str()), (200, model), "{size}");
+        }
+    }
+    let sizes = |origin: &Origin| origin.seen().iter().map(|seen| seen.body.len()).collect::<Vec<_>>();
+    assert_eq!(sizes(&two.small), sizes(&two.large), "every body arrived whole");
+    assert!(
+        two.small
+            .seen()
+            .iter()
+            .all(|seen| seen.body.ends_with(br#""model":"small"}"#))
+    );
+}
+
+#[test]
+fn a_model_nobody_serves_is_404_and_a_body_that_names_two_is_400() {
+    let two = two_models(Bounds::default());
+    for (body, status, code) in [
+        (r#"{"model":"other"}"#, 404, "no_route"),
+        (r#"{"prompt":"none"}"#, 404, "no_route"),
+        ("not json", 404, "no_route"),
+        (r#"{"model":"small","model":"large"}"#, 400, "duplicate_model"),
+    ] {
+        let answer = post(&two.world, body);
+        assert_eq!((answer.status, answer.code().as_str()), (status, code), "{body}");
+    }
+    assert!(two.small.seen().is_empty() && two.large.seen().is_empty());
+}
+
+#[test]
+fn a_client_that_waits_for_100_is_told_to_go_on() {
+    let two = two_models(Bounds::default());
+    let body = r#"{"model":"small"}"#;
+    let mut connection = two.world.connect();
+    let head = format!(
+        "POST / HTTP/1.1\r\nHost: edge\r\nx-api-key: sk\r\nExpect: 100-continue\r\nContent-Length: {}\r\n\r\n",
+        body.len()
+    );
+    connection.write(head.as_bytes());
+    connection.read_until("100 Continue");
+    connection.write(body.as_bytes());
+    assert_eq!(connection.answer(false).text(), "small");
+    assert_eq!(two.small.only().header("expect"), None, "nobody waits any more");
+}
+
+#[test]
+fn a_chunked_body_is_read_to_64_kib_and_asked_for_a_length_beyond() {
+    let two = two_models(Bounds::default());
+    let chunked = |body: &str| {
+        two.world.send(&format!(
+            "POST / HTTP/1.1\r\nHost: edge\r\nx-api-key: sk\r\nTransfer-Encoding: chunked\r\n\r\n{:x}\r\n{body}\r\n0\r\n\r\n",
+            body.len()
+        ))
+    };
+    assert_eq!(chunked(r#"{"model":"large"}"#).text(), "large");
+    let long = format!(r#"{{"prompt":"{}","model":"large"}}"#, "p".repeat(70_000));
+    let answer = chunked(&long);
+    assert_eq!((answer.status, answer.code().as_str()), (411, "length_required"));
+}
+
+#[test]
+fn an_unbounded_body_is_not_gathered() {
+    let two = two_models(Bounds { body_bytes_max: 1000 });
+    let answer = post(&two.world, &"x".repeat(1001));
+    assert_eq!((answer.status, answer.code().as_str()), (413, "request_too_large"));
+}
