@@ -98,6 +98,16 @@ pub(crate) struct DoorArgs {
     /// One JSON line a request to this file, `-` for standard output [default: none]
     #[arg(long, value_name = "FILE", env = "CONCLAVE_ACCESS_LOG")]
     pub(crate) access_log: Option<PathBuf>,
+    /// What carries HTTP/1.1: for measuring one against the other
+    #[arg(long, value_enum, default_value_t, hide = true, env = "CONCLAVE_CARRIER")]
+    pub(crate) carrier: CarrierName,
+}
+
+#[derive(Debug, Clone, Copy, Default, clap::ValueEnum)]
+pub(crate) enum CarrierName {
+    #[default]
+    Forwarder,
+    PingoraProxy,
 }
 
 #[derive(Debug, Args)]

@@ -19,6 +19,16 @@ pub struct EdgeConfig {
     pub bounds: Bounds,
     pub timeouts: Timeouts,
     pub access_log: Option<AccessLogTarget>,
+    pub carrier: Carrier,
+}
+
+/// What carries HTTP/1.1. The outcome is the same; a test holds one against the other.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Carrier {
+    /// Our own, on pingora-core.
+    #[default]
+    Forwarder,
+    PingoraProxy,
 }
 
 #[derive(Debug, Clone)]

@@ -1,7 +1,7 @@
 //! One request's decisions and state, from its head to its account. It moves no bytes: a carrier asks it.
 //!
 //! ```text
-//!  open ──▶ Forward ──────────────▶ next_server ──▶ request_changes ──▶ response_head ──▶ close
+//!  open ──▶ Forward ──────────────▶ next_server ──▶ origin ──▶ response_head ──▶ close
 //!    │ └──▶ ReadBody ──▶ body_read ─┘     ▲                │
 //!    └────▶ Refuse                        └── failed ◀─────┘ (before the first response byte)
 //! ```
@@ -14,7 +14,7 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Instant;
 
-use http::{HeaderMap, HeaderValue};
+use http::{HeaderMap, header};
 use keymap::{Decision, Model, Route, Target};
 
 pub(crate) use account::Outcome;
@@ -24,8 +24,8 @@ pub(crate) use head::Head;
 use crate::balance::ServerSet;
 use crate::error::Refusal;
 use crate::plane::Plane;
-use crate::request_id;
-use crate::rewrite::{self, HeaderChange, Origin};
+use crate::request_id::RequestId;
+use crate::rewrite::Origin;
 use crate::upstream::Upstream;
 
 /// Attempts at servers in one exchange. Three distinct servers that cannot be reached are a fault that a fourth
@@ -45,7 +45,7 @@ pub(crate) struct Exchange {
     started: Instant,
     client: SocketAddr,
     tls: bool,
-    request_id: HeaderValue,
+    request_id: RequestId,
     method: http::Method,
     host: String,
     target: Option<Target>,
@@ -69,7 +69,7 @@ impl Exchange {
             started: Instant::now(),
             client: head.client,
             tls: head.tls,
-            request_id: request_id::request_id(head.headers),
+            request_id: RequestId::of(head.headers),
             method: head.method.clone(),
             host: String::new(),
             target: None,
@@ -125,15 +125,15 @@ impl Exchange {
             credential: credential.as_ref(),
             method: self.method.as_str(),
             host: &self.host,
-            path: &target.path,
-            query: target.query.as_deref(),
+            path: target.path(),
+            query: target.query(),
             headers,
             client_ip: self.client.ip().to_canonical(),
             entry_point: self.entry_point.as_deref(),
             model,
         };
-        let table = self.plane.mappings.load().table.clone();
-        match self.destination_of(table.decide(&request)) {
+        let decision = self.plane.mappings.load().table.decide(&request);
+        match self.destination_of(decision) {
             Ok(Some(destination)) => {
                 self.destination = Some(destination);
                 Verdict::Forward
@@ -145,7 +145,7 @@ impl Exchange {
 
     /// `None`: the body must be read first.
     fn destination_of(&mut self, decision: Decision) -> Result<Option<Destination>, Refusal> {
-        let path = self.target.as_ref().map_or("", |target| target.path.as_str());
+        let path = self.target.as_ref().map_or("", Target::path);
         match decision {
             Decision::Forward(route) => {
                 let opened = !keymap::is_server_wide(path) || route.router.rule.names_path(path);
@@ -211,30 +211,23 @@ impl Exchange {
     }
 
     /// What the server gets as its request target: cleaned, with the server's own path before it where asked for.
-    pub(crate) fn forward_target(&self) -> String {
-        let prefix = self.current_server().map_or("", Upstream::path_prefix);
-        let target = self.target.as_ref().map_or("/", |target| target.forward.as_str());
-        if prefix.is_empty() {
-            target.to_owned()
-        } else {
-            format!("{prefix}{target}")
-        }
+    pub(crate) fn write_target(&self, out: &mut Vec<u8>) {
+        out.extend_from_slice(self.current_server().map_or("", Upstream::path_prefix).as_bytes());
+        out.extend_from_slice(self.target.as_ref().map_or("/", Target::forward).as_bytes());
     }
 
-    pub(crate) fn request_changes(&self, headers: &HeaderMap) -> Vec<HeaderChange> {
+    /// The headers that the edge speaks for on the way to the current server.
+    pub(crate) fn origin<'a>(&'a self, headers: &'a HeaderMap, continued: bool) -> Origin<'a> {
         let pass_host = self.destination.as_ref().is_some_and(Destination::passes_host);
-        let host = self
-            .current_server()
-            .filter(|_| !pass_host)
-            .map(|server| &server.host_header);
-        let origin = Origin {
-            request_id: &self.request_id,
+        let server = self.current_server().filter(|_| !pass_host);
+        Origin {
+            request_id: self.request_id.as_bytes(),
             client: self.client.ip(),
             tls: self.tls,
-            host,
-            body_is_here: self.body_is_here,
-        };
-        rewrite::request_changes(&origin, headers)
+            client_host: headers.get(header::HOST).map(|host| host.as_bytes()),
+            server_host: server.map(|server| server.host_header.as_bytes()),
+            continued: continued || self.body_is_here,
+        }
     }
 
     /// Counts a piece of the request's body on its way.
@@ -250,16 +243,16 @@ impl Exchange {
         }
     }
 
-    pub(crate) fn response_head(&mut self, status: u16, headers: &HeaderMap) -> Vec<HeaderChange> {
+    /// A server's final answer begins: from here on nothing is tried again.
+    pub(crate) fn response_head(&mut self, status: u16) {
         self.status = Some(status);
-        rewrite::response_changes(&self.request_id, headers)
     }
 
     pub(crate) fn response_chunk(&mut self, bytes: usize) {
         self.response_bytes += bytes as u64;
     }
 
-    pub(crate) fn request_id(&self) -> &HeaderValue {
-        &self.request_id
+    pub(crate) fn request_id(&self) -> &[u8] {
+        self.request_id.as_bytes()
     }
 }

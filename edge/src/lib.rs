@@ -28,8 +28,9 @@ mod plane;
 mod request_id;
 mod rewrite;
 mod server;
+mod threads;
 mod upstream;
 
 pub use access_log::AccessLogTarget;
-pub use config::{Bounds, EdgeConfig, EntryPoint, Timeouts};
+pub use config::{Bounds, Carrier, EdgeConfig, EntryPoint, Timeouts};
 pub use server::{BoundEdge, RunningEdge, StartError};

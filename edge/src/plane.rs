@@ -7,7 +7,7 @@ use keymap::{ServerUrl, Snapshot};
 
 use crate::access_log::AccessLog;
 use crate::balance::ServerSet;
-use crate::config::{Bounds, Timeouts};
+use crate::config::{Bounds, Carrier, Timeouts};
 use crate::drain::InFlight;
 use crate::metrics::Metrics;
 
@@ -16,6 +16,7 @@ pub(crate) struct Plane {
     pub(crate) aggregator: Option<Arc<ServerSet>>,
     pub(crate) bounds: Bounds,
     pub(crate) timeouts: Timeouts,
+    pub(crate) carrier: Carrier,
     pub(crate) metrics: Arc<Metrics>,
     pub(crate) access_log: Option<AccessLog>,
     pub(crate) in_flight: Arc<InFlight>,

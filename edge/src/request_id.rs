@@ -7,22 +7,37 @@ pub(crate) const X_REQUEST_ID: HeaderName = HeaderName::from_static("x-request-i
 /// Longer ids are not somebody's correlation id; they would only fill logs.
 const LENGTH_MAX: usize = 128;
 
-pub(crate) fn request_id(headers: &HeaderMap) -> HeaderValue {
-    let mut given = headers.get_all(X_REQUEST_ID).iter();
-    match (given.next(), given.next()) {
-        (Some(id), None) if is_usable(id.as_bytes()) => id.clone(),
-        _ => fresh(),
+pub(crate) enum RequestId {
+    Given(HeaderValue),
+    /// As text, so that it is written without an allocation.
+    Made([u8; uuid::fmt::Hyphenated::LENGTH]),
+}
+
+impl RequestId {
+    pub(crate) fn of(headers: &HeaderMap) -> Self {
+        let mut given = headers.get_all(X_REQUEST_ID).iter();
+        match (given.next(), given.next()) {
+            (Some(id), None) if is_usable(id.as_bytes()) => Self::Given(id.clone()),
+            _ => Self::made(),
+        }
+    }
+
+    fn made() -> Self {
+        let mut text = [0; uuid::fmt::Hyphenated::LENGTH];
+        uuid::Uuid::now_v7().hyphenated().encode_lower(&mut text);
+        Self::Made(text)
+    }
+
+    pub(crate) fn as_bytes(&self) -> &[u8] {
+        match self {
+            Self::Given(id) => id.as_bytes(),
+            Self::Made(text) => text,
+        }
     }
 }
 
 fn is_usable(id: &[u8]) -> bool {
     (1..=LENGTH_MAX).contains(&id.len()) && id.iter().all(u8::is_ascii_graphic)
-}
-
-fn fresh() -> HeaderValue {
-    let mut text = [0; uuid::fmt::Hyphenated::LENGTH];
-    let text = uuid::Uuid::now_v7().hyphenated().encode_lower(&mut text);
-    HeaderValue::from_str(text).unwrap_or_else(|_| HeaderValue::from_static("-"))
 }
 
 #[cfg(test)]
@@ -34,11 +49,10 @@ mod tests {
         let long = "x".repeat(LENGTH_MAX + 1);
         for (given, kept) in [("abc-123", true), ("", false), ("a b", false), (long.as_str(), false)] {
             let headers = HeaderMap::from_iter([(X_REQUEST_ID, HeaderValue::from_str(given).expect("value"))]);
-            assert_eq!(request_id(&headers) == given, kept, "{given}");
+            assert_eq!(RequestId::of(&headers).as_bytes() == given.as_bytes(), kept, "{given}");
         }
-        let twice = HeaderMap::from_iter([(X_REQUEST_ID, HeaderValue::from_static("a"))]);
-        let mut twice = twice;
+        let mut twice = HeaderMap::from_iter([(X_REQUEST_ID, HeaderValue::from_static("a"))]);
         twice.append(X_REQUEST_ID, HeaderValue::from_static("b"));
-        assert_eq!(request_id(&twice).len(), uuid::fmt::Hyphenated::LENGTH);
+        assert_eq!(RequestId::of(&twice).as_bytes().len(), uuid::fmt::Hyphenated::LENGTH);
     }
 }

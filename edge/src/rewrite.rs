@@ -1,66 +1,161 @@
-//! What changes in a request on its way to a server, and nothing else does: headers the edge owns, and `Host`.
+//! What changes in a request on its way to a server, and nothing else does: the headers that the edge speaks for.
+//!
+//! Carriers hold headers differently (a map, the bytes of the head), so this module says which names are the edge's and
+//! what stands under them, and leaves the copying to them.
 
+use std::fmt::Write as _;
 use std::net::IpAddr;
 
-use http::{HeaderMap, HeaderName, HeaderValue, header};
-
-use crate::request_id::X_REQUEST_ID;
-
-const X_FORWARDED_FOR: HeaderName = HeaderName::from_static("x-forwarded-for");
-const X_FORWARDED_HOST: HeaderName = HeaderName::from_static("x-forwarded-host");
-const X_FORWARDED_PROTO: HeaderName = HeaderName::from_static("x-forwarded-proto");
-const X_REAL_IP: HeaderName = HeaderName::from_static("x-real-ip");
-
-/// llama-server keeps a generation of this id running after its client has gone, and shows its text to whoever
-/// names the id.
-const X_CONVERSATION_ID: HeaderName = HeaderName::from_static("x-conversation-id");
-
-/// One header to set (`Some`) or take out (`None`). A list rather than a changed map: carriers hold headers differently.
-pub(crate) type HeaderChange = (HeaderName, Option<HeaderValue>);
-
-/// What of a request the changes depend on.
+/// What of a request the edge's headers depend on.
 pub(crate) struct Origin<'a> {
-    pub(crate) request_id: &'a HeaderValue,
+    pub(crate) request_id: &'a [u8],
     pub(crate) client: IpAddr,
     pub(crate) tls: bool,
+    /// What the client sent as `Host`.
+    pub(crate) client_host: Option<&'a [u8]>,
     /// `Host` for the server; `None` passes the client's.
-    pub(crate) host: Option<&'a HeaderValue>,
-    /// The body was read before it is forwarded, so nobody waits for a `100 Continue`.
-    pub(crate) body_is_here: bool,
+    pub(crate) server_host: Option<&'a [u8]>,
+    /// Nobody waits for a `100 Continue` any more.
+    pub(crate) continued: bool,
 }
 
-pub(crate) fn request_changes(origin: &Origin<'_>, headers: &HeaderMap) -> Vec<HeaderChange> {
-    let proto = HeaderValue::from_static(if origin.tls { "https" } else { "http" });
-    let mut changes = vec![
-        (X_REQUEST_ID, Some(origin.request_id.clone())),
-        (X_FORWARDED_PROTO, Some(proto)),
-        (X_FORWARDED_HOST, headers.get(header::HOST).cloned()),
-        (X_CONVERSATION_ID, None),
+impl Origin<'_> {
+    /// Every name that [`Origin::owns`] may answer for.
+    pub(crate) const NAMES: [&'static str; 8] = [
+        "host",
+        "expect",
+        "x-real-ip",
+        "x-request-id",
+        "x-forwarded-for",
+        "x-forwarded-host",
+        "x-forwarded-proto",
+        "x-conversation-id",
     ];
-    let client = HeaderValue::from_str(&origin.client.to_canonical().to_string()).ok();
-    changes.push((X_REAL_IP, client.clone()));
-    changes.push((X_FORWARDED_FOR, client));
-    if let Some(host) = origin.host {
-        changes.push((header::HOST, Some(host.clone())));
+
+    /// Whether what the client sent under this name goes no further.
+    pub(crate) fn owns(&self, name: &[u8]) -> bool {
+        let is = |owned: &str| name.eq_ignore_ascii_case(owned.as_bytes());
+        match name.len() {
+            4 => self.server_host.is_some() && is("host"),
+            6 => self.continued && is("expect"),
+            9 => is("x-real-ip"),
+            12 => is("x-request-id"),
+            15 => is("x-forwarded-for"),
+            16 => is("x-forwarded-host"),
+            // llama-server keeps a generation of this id running after its client has gone, and shows its text to
+            // whoever names the id.
+            17 => is("x-forwarded-proto") || is("x-conversation-id"),
+            _ => false,
+        }
     }
-    if origin.body_is_here {
-        changes.push((header::EXPECT, None));
+
+    /// What the edge sends instead.
+    pub(crate) fn each(&self, mut set: impl FnMut(&'static str, &[u8])) {
+        let client = AddressText::of(self.client);
+        set("x-request-id", self.request_id);
+        set("x-forwarded-for", client.bytes());
+        set("x-real-ip", client.bytes());
+        set("x-forwarded-proto", if self.tls { b"https" } else { b"http" });
+        if let Some(host) = self.client_host {
+            set("x-forwarded-host", host);
+        }
+        if let Some(host) = self.server_host {
+            set("host", host);
+        }
     }
-    changes
 }
 
-/// What is added to a server's answer.
-pub(crate) fn response_changes(request_id: &HeaderValue, headers: &HeaderMap) -> Vec<HeaderChange> {
-    let mut changes = vec![(X_REQUEST_ID, Some(request_id.clone()))];
-    let is_stream = headers
-        .get(header::CONTENT_TYPE)
-        .is_some_and(|kind| kind.as_bytes().to_ascii_lowercase().starts_with(b"text/event-stream"));
-    if is_stream {
-        // nginx in front of us would otherwise gather tokens until its buffer is full.
-        changes.push((
-            HeaderName::from_static("x-accel-buffering"),
-            Some(HeaderValue::from_static("no")),
-        ));
+/// Token streams; nginx in front of us would gather them until its buffer is full, unless told not to.
+pub(crate) fn is_event_stream(content_type: &[u8]) -> bool {
+    const KIND: &[u8] = b"text/event-stream";
+    content_type
+        .get(..KIND.len())
+        .is_some_and(|kind| kind.eq_ignore_ascii_case(KIND))
+}
+
+/// Says so to such a proxy.
+pub(crate) const UNBUFFERED: (&str, &str) = ("x-accel-buffering", "no");
+
+/// An address as text, without an allocation.
+struct AddressText {
+    text: [u8; Self::BYTES_MAX],
+    length: usize,
+}
+
+impl AddressText {
+    /// The longest form of an IPv6 address.
+    const BYTES_MAX: usize = 45;
+
+    fn of(address: IpAddr) -> Self {
+        let mut text = Self {
+            text: [0; Self::BYTES_MAX],
+            length: 0,
+        };
+        // It cannot fail: the longest address fits.
+        let _ = write!(text, "{}", address.to_canonical());
+        text
     }
-    changes
+
+    fn bytes(&self) -> &[u8] {
+        &self.text[..self.length]
+    }
+}
+
+impl std::fmt::Write for AddressText {
+    fn write_str(&mut self, piece: &str) -> std::fmt::Result {
+        let end = self.length + piece.len();
+        self.text
+            .get_mut(self.length..end)
+            .ok_or(std::fmt::Error)?
+            .copy_from_slice(piece.as_bytes());
+        self.length = end;
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn origin(server_host: Option<&[u8]>) -> Origin<'_> {
+        Origin {
+            request_id: b"id",
+            client: "::ffff:10.0.0.7".parse().expect("an address"),
+            tls: false,
+            client_host: Some(b"edge"),
+            server_host,
+            continued: true,
+        }
+    }
+
+    #[test]
+    fn what_the_edge_sets_it_owns_in_any_case() {
+        let origin = origin(Some(b"gpu:8011"));
+        let mut set = Vec::new();
+        origin.each(|name, value| set.push((name, String::from_utf8_lossy(value).into_owned())));
+        for (name, _) in &set {
+            assert!(
+                origin.owns(name.as_bytes()) && origin.owns(name.to_uppercase().as_bytes()),
+                "{name}"
+            );
+            assert!(Origin::NAMES.contains(name), "{name}");
+        }
+        assert!(set.contains(&("x-forwarded-for", "10.0.0.7".to_owned())), "{set:?}");
+        assert!(origin.owns(b"X-Conversation-Id") && !set.iter().any(|(name, _)| *name == "x-conversation-id"));
+        assert!(!origin.owns(b"authorization"));
+    }
+
+    #[test]
+    fn host_is_the_clients_unless_the_server_wants_its_own() {
+        assert!(!origin(None).owns(b"Host"));
+    }
+
+    #[test]
+    fn the_longest_address_fits() {
+        let address = "ffff:ffff:ffff:ffff:ffff:ffff:ffff:ffff".parse().expect("an address");
+        assert_eq!(
+            AddressText::of(address).bytes(),
+            b"ffff:ffff:ffff:ffff:ffff:ffff:ffff:ffff"
+        );
+    }
 }

@@ -10,29 +10,37 @@ use std::time::Duration;
 use arc_swap::ArcSwap;
 use async_trait::async_trait;
 use keymap::Snapshot;
+use pingora_core::ErrorType;
 use pingora_core::apps::{HttpServerApp, ReusedHttpStream};
+use pingora_core::listeners::{L4BufferSettings, ListenerConfig};
 use pingora_core::protocols::http::ServerSession;
 use pingora_core::server::configuration::ServerConf;
 use pingora_core::server::{Fds, ShutdownWatch};
 use pingora_core::services::Service as _;
 use pingora_core::services::listening::Service;
 use pingora_proxy::{HttpProxy, http_proxy};
-use tokio::runtime::Runtime;
+use tokio::runtime::Handle;
 use tokio::sync::watch;
 
 use crate::access_log::AccessLog;
 use crate::admin;
+use crate::carrier::forward::Forwarder;
 use crate::carrier::pingora::PingoraCarrier;
-use crate::config::{EdgeConfig, EntryPoint};
+use crate::config::{Carrier, EdgeConfig, EntryPoint};
 use crate::drain::InFlight;
 use crate::metrics::Metrics;
 use crate::plane::{self, Plane};
+use crate::threads::Threads;
 
 /// Connections the kernel holds for us until they are accepted: a burst of clients after a restart.
 const BACKLOG: u32 = 4096;
 
 /// Idle connections to servers, kept at most 4 s each. Below the peak concurrency, reuse fails and CPU doubles.
 const POOL_CONNECTIONS: usize = 2048;
+
+/// A listener's buffers for each connection. pingora's own are 64 KiB: most of what an idle client would cost.
+const READ_BUFFER_BYTES: usize = 4096;
+const WRITE_BUFFER_BYTES: usize = 1460;
 
 /// After the last stream, for what is still being flushed.
 const LAST_FLUSH: Duration = Duration::from_secs(1);
@@ -65,7 +73,7 @@ impl std::error::Error for StartError {}
 
 /// Everything is bound and nothing runs yet.
 pub struct BoundEdge {
-    runtime: Runtime,
+    threads: Threads,
     plane: Arc<Plane>,
     listeners: Vec<(EntryPoint, TcpListener)>,
     admin: Option<TcpListener>,
@@ -75,19 +83,17 @@ impl BoundEdge {
     /// # Errors
     /// Where an address cannot be bound, the access log not opened, or the threads not started.
     pub fn bind(config: EdgeConfig, mappings: Arc<ArcSwap<Snapshot>>) -> Result<Self, StartError> {
-        let runtime = tokio::runtime::Builder::new_multi_thread()
-            .worker_threads(config.threads.max(1))
-            .thread_name("edge")
-            .enable_all()
-            .build()
-            .map_err(StartError::Runtime)?;
+        let threads = Threads::start(config.threads).map_err(StartError::Runtime)?;
         let listeners = config
             .entry_points
             .into_iter()
-            .map(|entry| Ok((listen(&runtime, entry.listen)?, entry)))
+            .map(|entry| Ok((listen(threads.handle(), entry.listen)?, entry)))
             .map(|bound: Result<_, StartError>| bound.map(|(listener, entry)| (entry, listener)))
             .collect::<Result<_, _>>()?;
-        let admin = config.admin.map(|address| listen(&runtime, address)).transpose()?;
+        let admin = config
+            .admin
+            .map(|address| listen(threads.handle(), address))
+            .transpose()?;
         let metrics = Arc::new(Metrics::new().map_err(StartError::Metrics)?);
         let access_log = config.access_log.map(|target| AccessLog::start(target, &metrics));
         let plane = Plane {
@@ -95,12 +101,13 @@ impl BoundEdge {
             aggregator: config.aggregator.as_ref().map(plane::aggregator_servers),
             bounds: config.bounds,
             timeouts: config.timeouts,
+            carrier: config.carrier,
             metrics,
             access_log: access_log.transpose().map_err(StartError::AccessLog)?,
             in_flight: Arc::new(InFlight::default()),
         };
         Ok(Self {
-            runtime,
+            threads,
             plane: Arc::new(plane),
             listeners,
             admin,
@@ -123,14 +130,17 @@ impl BoundEdge {
     pub fn start(self) -> RunningEdge {
         let (stop, stopping) = watch::channel(false);
         for (entry, listener) in self.listeners {
-            self.runtime
+            self.threads
+                .handle()
                 .spawn(serve(self.plane.clone(), entry, listener, stopping.clone()));
         }
         if let Some(listener) = self.admin {
-            self.runtime.spawn(admin::serve(self.plane.clone(), listener, stopping));
+            self.threads
+                .handle()
+                .spawn(admin::serve(self.plane.clone(), listener, stopping));
         }
         RunningEdge {
-            runtime: self.runtime,
+            threads: self.threads,
             plane: self.plane,
             stop,
         }
@@ -139,7 +149,7 @@ impl BoundEdge {
 
 /// A serving edge. [`RunningEdge::stop`] ends it; dropping it cuts what is in flight.
 pub struct RunningEdge {
-    runtime: Runtime,
+    threads: Threads,
     plane: Arc<Plane>,
     stop: watch::Sender<bool>,
 }
@@ -152,14 +162,17 @@ impl RunningEdge {
         let in_flight = self.plane.in_flight.clone();
         let drain = self.plane.timeouts.drain;
         tracing::info!(connections = in_flight.count(), "draining");
-        self.runtime.block_on(async {
+        let drained = self.threads.handle().block_on(async {
             match drain {
-                Some(limit) => drop(tokio::time::timeout(limit, in_flight.none_left()).await),
-                None => in_flight.none_left().await,
+                Some(limit) => tokio::time::timeout(limit, in_flight.none_left()).await.is_ok(),
+                None => {
+                    in_flight.none_left().await;
+                    true
+                }
             }
         });
-        let cut = in_flight.count();
-        self.runtime.shutdown_timeout(LAST_FLUSH);
+        let cut = if drained { 0 } else { in_flight.count() };
+        self.threads.end(LAST_FLUSH);
         cut
     }
 
@@ -171,7 +184,7 @@ impl RunningEdge {
     }
 }
 
-fn listen(runtime: &Runtime, address: SocketAddr) -> Result<TcpListener, StartError> {
+fn listen(runtime: &Handle, address: SocketAddr) -> Result<TcpListener, StartError> {
     let _inside = runtime.enter();
     let socket = || -> io::Result<TcpListener> {
         let socket = if address.is_ipv4() {
@@ -189,31 +202,73 @@ fn listen(runtime: &Runtime, address: SocketAddr) -> Result<TcpListener, StartEr
 
 async fn serve(plane: Arc<Plane>, entry: EntryPoint, listener: TcpListener, stopping: ShutdownWatch) {
     let address = entry.listen.to_string();
-    let conf = ServerConf {
-        upstream_keepalive_pool_size: POOL_CONNECTIONS,
-        ..ServerConf::default()
-    };
-    let carrier = PingoraCarrier {
-        plane: plane.clone(),
-        entry_point: entry.name,
-        tls: false,
-    };
-    let app = Downstream {
-        proxy: Arc::new(http_proxy(&Arc::new(conf), carrier)),
-        in_flight: plane.in_flight.clone(),
-    };
-    let mut service = Service::new("edge".to_owned(), app);
-    service.add_tcp(&address);
+    let mut service = Service::new("edge".to_owned(), Downstream::new(&plane, entry.name));
+    service.add_listener(
+        ListenerConfig::tcp(address.clone()).l4_buffer(L4BufferSettings::new(READ_BUFFER_BYTES, WRITE_BUFFER_BYTES)),
+    );
     let mut descriptors = Fds::new();
     descriptors.add(address, listener.into_raw_fd());
     let descriptors = Arc::new(parking_lot::Mutex::new(descriptors));
     service.start_service(Some(descriptors), stopping, 1).await;
 }
 
-/// Counts connections and hands each to its carrier.
+/// Counts connections, reads each request's head, and hands it to the carrier it is for.
 struct Downstream {
+    forwarder: Forwarder,
     proxy: Arc<HttpProxy<PingoraCarrier>>,
+    carrier: Carrier,
     in_flight: Arc<InFlight>,
+}
+
+impl Downstream {
+    fn new(plane: &Arc<Plane>, entry_point: Option<Arc<str>>) -> Self {
+        let conf = ServerConf {
+            upstream_keepalive_pool_size: POOL_CONNECTIONS,
+            ..ServerConf::default()
+        };
+        let carrier = PingoraCarrier {
+            plane: plane.clone(),
+            entry_point: entry_point.clone(),
+            tls: false,
+        };
+        Self {
+            forwarder: Forwarder::new(plane.clone(), entry_point, false),
+            proxy: Arc::new(http_proxy(&Arc::new(conf), carrier)),
+            carrier: plane.carrier,
+            in_flight: plane.in_flight.clone(),
+        }
+    }
+
+    /// The head, or `None` where the connection has none to give: closed, malformed (400), or let go by a stop.
+    async fn with_head(mut session: ServerSession, stopping: &ShutdownWatch) -> Option<ServerSession> {
+        let mut stopped = stopping.clone();
+        let read = tokio::select! {
+            // What has come already is answered, also while stopping.
+            biased;
+            read = session.read_request() => read,
+            _ = stopped.wait_for(|stopped| *stopped) => return None,
+        };
+        match read {
+            Ok(true) if session.req_header().method == http::Method::CONNECT => {
+                let _ = session.respond_error(405).await;
+                None
+            }
+            Ok(true) => {
+                if *stopping.borrow() {
+                    session.set_keepalive(None);
+                }
+                Some(session)
+            }
+            Ok(false) => None,
+            Err(error) => {
+                if error.etype() == &ErrorType::InvalidHTTPHeader {
+                    let _ = session.respond_error(400).await;
+                }
+                session.shutdown().await;
+                None
+            }
+        }
+    }
 }
 
 #[async_trait]
@@ -226,7 +281,12 @@ impl HttpServerApp for Downstream {
         let _counted = self.in_flight.enter();
         // Else a client that sends its next request early would have its answer cut.
         session.set_pipelining_enabled(true);
-        self.proxy.process_new_http(session, stopping).await
+        if self.carrier == Carrier::PingoraProxy || session.is_http2() {
+            return self.proxy.process_new_http(session, stopping).await;
+        }
+        let session = Self::with_head(session, stopping).await?;
+        // A connection that answered its last request while we are stopping is not waited on for another.
+        self.forwarder.serve(session).await.filter(|_| !*stopping.borrow())
     }
 
     async fn http_cleanup(&self) {

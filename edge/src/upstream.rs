@@ -91,7 +91,7 @@ impl Upstream {
         };
         let known = match found.load_full() {
             Some(known) if known.at.elapsed() < FRESH_FOR => known,
-            stale => self.look_up(found, stale).await?,
+            stale => Box::pin(self.look_up(found, stale)).await?,
         };
         let turn = turn.fetch_add(1, Ordering::Relaxed);
         Ok(known.addresses[turn % known.addresses.len()])

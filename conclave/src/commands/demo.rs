@@ -123,6 +123,7 @@ fn edge_config(listen: SocketAddr, aggregator: SocketAddr) -> EdgeConfig {
             ..Timeouts::default()
         },
         access_log: None,
+        carrier: edge::Carrier::default(),
     }
 }
 

@@ -4,12 +4,12 @@ use std::net::{Ipv4Addr, SocketAddr};
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result, bail};
-use edge::{AccessLogTarget, Bounds, EdgeConfig, EntryPoint, Timeouts};
+use edge::{AccessLogTarget, Bounds, Carrier, EdgeConfig, EntryPoint, Timeouts};
 use keymap::ServerUrl;
 use keymap::static_file::StaticFile;
 
 use super::seconds;
-use crate::cli::DoorArgs;
+use crate::cli::{CarrierName, DoorArgs};
 
 const LISTEN: SocketAddr = SocketAddr::new(std::net::IpAddr::V4(Ipv4Addr::UNSPECIFIED), 8080);
 const AGGREGATOR: &str = "http://127.0.0.1:9080";
@@ -37,6 +37,10 @@ pub(crate) fn compose(door: &DoorArgs, aggregator: Option<ServerUrl>, file: &Sta
                 .transpose()?,
         },
         access_log: access_log(door.access_log.as_deref(), file),
+        carrier: match door.carrier {
+            CarrierName::Forwarder => Carrier::Forwarder,
+            CarrierName::PingoraProxy => Carrier::PingoraProxy,
+        },
     })
 }
 

@@ -15,6 +15,8 @@ pub struct Credential<'a> {
     pub(crate) key: &'a [u8],
     /// Whether a line of `Authorization` brought it. Where none did, rules on it see `Bearer <key>`.
     pub(crate) in_authorization: bool,
+    /// Whether rules on `Authorization` see exactly `Bearer <key>`, from whichever header.
+    pub(crate) is_bearer: bool,
 }
 
 /// Two different credentials in one request: nobody can say which was meant, so it is refused (400).
@@ -28,25 +30,32 @@ impl<'a> Credential<'a> {
     /// # Errors
     /// [`CredentialConflict`] where two of them (or two lines of one) name different keys.
     pub fn from_headers(headers: &'a HeaderMap) -> Result<Option<Self>, CredentialConflict> {
-        let mut found: Option<(&'a [u8], bool)> = None;
+        let mut found: Option<&'a [u8]> = None;
+        let (mut in_authorization, mut after_bearer) = (false, false);
         for header in CredentialHeader::ALL {
-            for key in header.lines(headers).map(|line| header.split(line).1) {
+            for (prefix, key) in header.lines(headers).map(|line| header.split(line)) {
                 match found {
-                    _ if key.is_empty() => {}
-                    None => found = Some((key, header == CredentialHeader::Authorization)),
+                    _ if key.is_empty() => continue,
+                    None => found = Some(key),
                     // Both came from the client, so the time this comparison takes tells it nothing new.
-                    Some((first, _)) if first == key => {}
+                    Some(first) if first == key => {}
                     Some(_) => return Err(CredentialConflict),
                 }
+                in_authorization |= header == CredentialHeader::Authorization;
+                after_bearer |= prefix == BEARER;
             }
         }
-        Ok(found.map(|(key, in_authorization)| Self {
+        Ok(found.map(|key| Self {
             hash: KeyHash::of(key),
             key,
             in_authorization,
+            is_bearer: after_bearer || !in_authorization,
         }))
     }
 }
+
+/// What stands before a key in `Authorization`, as nearly everyone writes it.
+pub(crate) const BEARER: &[u8] = b"Bearer ";
 
 /// The headers that may bring a key. `Authorization` stands first: a key that is in it needs no stand-in.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -61,15 +70,19 @@ impl CredentialHeader {
     pub(crate) const ALL: [Self; 4] = [Self::Authorization, Self::XApiKey, Self::ApiKey, Self::XGoogApiKey];
 
     pub(crate) fn of(name: &HeaderName) -> Option<Self> {
-        Self::ALL.into_iter().find(|header| header.name() == *name)
+        Self::ALL.into_iter().find(|header| header.name() == name)
     }
 
-    fn name(self) -> HeaderName {
+    /// Names are checked letter by letter when they are made, which is too much to do for every request.
+    fn name(self) -> &'static HeaderName {
+        static X_API_KEY: HeaderName = HeaderName::from_static("x-api-key");
+        static API_KEY: HeaderName = HeaderName::from_static("api-key");
+        static X_GOOG_API_KEY: HeaderName = HeaderName::from_static("x-goog-api-key");
         match self {
-            Self::Authorization => AUTHORIZATION,
-            Self::XApiKey => HeaderName::from_static("x-api-key"),
-            Self::ApiKey => HeaderName::from_static("api-key"),
-            Self::XGoogApiKey => HeaderName::from_static("x-goog-api-key"),
+            Self::Authorization => &AUTHORIZATION,
+            Self::XApiKey => &X_API_KEY,
+            Self::ApiKey => &API_KEY,
+            Self::XGoogApiKey => &X_GOOG_API_KEY,
         }
     }
 
@@ -123,12 +136,17 @@ fn is_blank(byte: u8) -> bool {
 mod tests {
     use super::*;
 
-    fn read(lines: &[(&str, &[u8])]) -> Result<Option<(Vec<u8>, bool)>, CredentialConflict> {
+    fn headers(lines: &[(&str, &[u8])]) -> HeaderMap {
         let mut headers = HeaderMap::new();
         for (name, value) in lines {
             let name = HeaderName::from_bytes(name.as_bytes()).expect("a header name");
             headers.append(name, HeaderValue::from_bytes(value).expect("a header value"));
         }
+        headers
+    }
+
+    fn read(lines: &[(&str, &[u8])]) -> Result<Option<(Vec<u8>, bool)>, CredentialConflict> {
+        let headers = headers(lines);
         let credential = Credential::from_headers(&headers)?;
         Ok(credential.map(|credential| {
             assert_eq!(credential.hash, KeyHash::of(credential.key));
@@ -157,6 +175,25 @@ mod tests {
                 Ok(Some((key.to_vec(), name == "authorization"))),
                 "{name}"
             );
+        }
+    }
+
+    #[test]
+    fn knows_whether_rules_see_it_after_bearer_and_one_blank() {
+        for (lines, expected) in [
+            (&[("authorization", &b"Bearer k"[..])][..], true),
+            (&[("authorization", b"bearer k")], false),
+            (&[("authorization", b"Bearer  k")], false),
+            (&[("authorization", b"k")], false),
+            (&[("authorization", b"Basic k")], false),
+            (&[("authorization", b"k"), ("authorization", b"Bearer k")], true),
+            (&[("authorization", b"k"), ("api-key", b"k")], false),
+            (&[("authorization", b"Bearer"), ("api-key", b"k")], true),
+            (&[("x-api-key", b"k")], true),
+        ] {
+            let headers = headers(lines);
+            let credential = Credential::from_headers(&headers).expect("one key").expect("a key");
+            assert_eq!(credential.is_bearer, expected, "{lines:?}");
         }
     }
 

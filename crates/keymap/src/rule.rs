@@ -1,9 +1,9 @@
 //! Traefik's v3 rule language, with `Key`, `KeySha256` and `Model`.
 //!
 //! ```text
-//!  text ──lexer──▶ tokens ──parser──▶ names and arguments ──matcher──▶ Expression ──evaluate──▶ Answer
-//!                                                                         │
-//!                                                                         └──reach──▶ keys that can open it
+//!  text ──lexer──▶ tokens ──parser──▶ names and arguments ──matcher──▶ Expression ──▶ Form ──evaluate──▶ Answer
+//!                                                                                      │
+//!                                                                                      └──reach──▶ keys that can open it
 //! ```
 //!
 //! A parsed rule is in negation normal form: every `!` has been pushed to the matchers. It holds no key in the clear:
@@ -12,6 +12,7 @@
 mod evaluate;
 mod excludes;
 mod expression;
+mod form;
 mod lexer;
 mod literals;
 mod matcher;
@@ -28,7 +29,9 @@ use std::fmt;
 
 use crate::key::KeyHash;
 pub(crate) use evaluate::Verdict;
-use expression::Expression;
+use expression::{Atom, Expression, Matcher};
+use form::Form;
+pub(crate) use form::Opening;
 pub(crate) use reach::Reach;
 pub use salvage::salvage_keys;
 
@@ -37,7 +40,7 @@ pub const RULE_BYTES_MAX: usize = 64 * 1024;
 
 /// A parsed rule. It holds no key in the clear, and no formatting shows one.
 pub struct Rule {
-    expression: Expression,
+    form: Form,
     text_bytes: u32,
 }
 
@@ -65,7 +68,7 @@ impl Rule {
         let text_bytes = u32::try_from(text.len()).ok().filter(|_| text.len() <= RULE_BYTES_MAX);
         let text_bytes = text_bytes.ok_or_else(|| vec![too_long(text.len())])?;
         Ok(Self {
-            expression: parser::parse(text)?,
+            form: Form::of(parser::parse(text)?),
             text_bytes,
         })
     }
@@ -83,17 +86,35 @@ impl Rule {
 
     /// Whether a credential's presence can make the rule hold.
     pub fn has_credential_atom(&self) -> bool {
-        self.expression.any_atom(&mut |atom| atom.grants())
+        match &self.form {
+            Form::Key(_) | Form::Bearer(_) => true,
+            Form::Tree(tree) => tree.any_atom(&mut |atom| atom.grants()),
+        }
     }
 
     /// Whether the rule asks for the body's model.
     pub fn uses_model(&self) -> bool {
-        self.expression
-            .any_atom(&mut |atom| matches!(atom.matcher, expression::Matcher::Model(_)))
+        let is_model = &mut |atom: &Atom| matches!(atom.matcher, Matcher::Model(_));
+        self.tree().is_some_and(|tree| tree.any_atom(is_model))
     }
 
     pub(crate) fn reach(&self) -> Reach {
-        Reach::of(&self.expression)
+        match &self.form {
+            Form::Key(key) | Form::Bearer(key) => Reach::of_key(*key),
+            Form::Tree(tree) => Reach::of(tree),
+        }
+    }
+
+    pub(crate) fn opening(&self) -> Opening {
+        self.form.opening()
+    }
+
+    /// `None`: the rule is one key and asks for nothing else.
+    fn tree(&self) -> Option<&Expression> {
+        match &self.form {
+            Form::Key(_) | Form::Bearer(_) => None,
+            Form::Tree(tree) => Some(tree),
+        }
     }
 }
 

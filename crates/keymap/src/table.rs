@@ -1,9 +1,11 @@
 //! The compiled table: keys pinned exactly in one hash, the rest by priority; equal to a linear scan by priority.
 //!
 //! ```text
-//!  with a credential     SHA-256 ──▶ shard ──▶ the key's few routers ─┐
-//!                                              scanned routers ───────┴─▶ by priority, the first that is Keyed
-//!  without one           keyless routers ───────────────────────────────▶ by priority, the first that is Keyless
+//!  with a credential     SHA-256 ──▶ shard ──▶ slot: is its first router plainly open? ──▶ that one
+//!                                               │ or else
+//!                                               ├─ the key's few routers ─┐
+//!                                               └─ scanned routers ───────┴─▶ by priority, the first that is Keyed
+//!  without one           keyless routers ───────────────────────────────────▶ by priority, the first that is Keyless
 //! ```
 //!
 //! A router is indexed under every key its rule can be opened with; one whose keys cannot be listed is scanned. An index
@@ -11,6 +13,8 @@
 
 mod compiler;
 mod definitions;
+mod entry_points;
+mod index;
 mod order;
 mod problems;
 mod shards;
@@ -27,12 +31,14 @@ use crate::credential::Credential;
 use crate::mapping::{Destination, Middleware, Router};
 use crate::rule::Verdict;
 pub use compiler::Compiler;
+use entry_points::{EntryPoints, Points};
 use order::merged;
-use shards::Shards;
+use shards::{Priority, Shards};
 
 /// What rules can see of a request. Nothing is copied.
 #[derive(Clone, Copy)]
 pub struct Request<'a> {
+    /// What [`Credential::from_headers`] read from `headers`.
     pub credential: Option<&'a Credential<'a>>,
     pub method: &'a str,
     /// Lower case, without port and trailing dot.
@@ -85,14 +91,19 @@ pub struct Route {
     pub attachment: Attachment,
     /// None of its entry points exists: it stays in its place on all of them, so that what it guards is not handed on.
     pub(crate) everywhere: bool,
+    /// Where it is, as far as entry points have bits.
+    pub(crate) points: Points,
 }
 
 /// An immutable table, shared by `Arc`; requests in flight keep the one they began with.
 #[derive(Debug, Default, Clone)]
 pub struct Table {
     shards: Shards,
+    entry_points: EntryPoints,
     /// Routers whose keys cannot be listed, in order.
     scanned: Arc<[Arc<Route>]>,
+    /// The priority of the first of these.
+    scanned_from: Option<Priority>,
     /// Routers that can serve a request without a credential, in order.
     keyless: Arc<[Arc<Route>]>,
     routers: usize,
@@ -118,14 +129,22 @@ impl Table {
     /// What holds without the key never serves a request that has one: a mistyped key must not open a public route.
     fn keyed(&self, request: &Request<'_>, credential: &Credential<'_>) -> Decision {
         let entry = self.shards.entry(&credential.hash);
+        let at = request.entry_point.map(|name| self.entry_points.named([name]));
+        if let Some(route) = entry
+            .slot
+            .and_then(|slot| slot.plainly_open(credential, at, self.scanned_from))
+        {
+            return Decision::Forward(route.clone());
+        }
+        if entry.slot.is_none() && self.scanned.is_empty() {
+            return entry.stranger();
+        }
         let candidates = || merged(entry.routes(), &self.scanned);
         first(candidates(), request, Verdict::Keyed).unwrap_or_else(|| {
             if candidates().any(|route| route.router.rule.knows(request)) {
                 Decision::NoRouter
-            } else if entry.is_refused() {
-                Decision::FileBroken
             } else {
-                Decision::UnknownKey
+                entry.stranger()
             }
         })
     }

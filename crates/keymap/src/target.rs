@@ -18,14 +18,12 @@ pub use server_wide::is_server_wide;
 /// A cleaned request target.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Target {
-    /// What is forwarded: origin form, dot segments and doubled slashes gone, unreserved characters unescaped.
-    pub forward: String,
-    /// The path that rules match: `forward`'s path, percent-decoded whole.
-    pub path: String,
-    /// The query as it came, without `?`.
-    pub query: Option<String>,
-    /// Host and port of an absolute-form target, as they came. They stand above the `Host` header (RFC 9112, 3.2.2).
-    pub authority: Option<String>,
+    /// With the query. Where nothing was escaped, the path that rules match stands in it too.
+    forward: String,
+    path_bytes: usize,
+    /// The path decoded, where that is another text.
+    decoded: Option<String>,
+    authority: Option<String>,
 }
 
 /// Why a target is refused (400).
@@ -51,33 +49,47 @@ impl Target {
         if raw.iter().any(|byte| *byte <= b' ' || *byte == 0x7f) {
             return Err(TargetError::Form);
         }
-        if raw == b"*" {
-            return Ok(Self {
-                forward: "*".into(),
-                path: "*".into(),
-                query: None,
-                authority: None,
-            });
-        }
-        let (authority, origin) = split_authority(raw)?;
-        let (raw_path, raw_query) = match origin.iter().position(|byte| *byte == b'?') {
-            Some(mark) => (&origin[..mark], Some(&origin[mark + 1..])),
-            None => (origin, None),
+        let (authority, origin) = match raw {
+            b"*" => (None, raw),
+            _ => split_authority(raw)?,
         };
-        let query = raw_query.map(clean::ascii);
-        let cleaned = clean::path(if raw_path.is_empty() { b"/" } else { raw_path })?;
-        let mut forward = cleaned.forward;
-        if let Some(query) = &query {
-            forward.reserve_exact(query.len() + 1);
-            forward.push('?');
-            forward.push_str(query);
-        }
+        let (raw_path, query) = match origin.iter().position(|byte| *byte == b'?') {
+            Some(mark) => origin.split_at(mark),
+            None => (origin, &[][..]),
+        };
+        let (mut forward, decoded) = match raw_path {
+            b"*" => ("*".into(), None),
+            b"" => clean::path(b"/", query.len())?,
+            path => clean::path(path, query.len())?,
+        };
+        let path_bytes = forward.len();
+        clean::push_ascii(query, &mut forward);
         Ok(Self {
             forward,
-            path: cleaned.decoded,
-            query,
+            path_bytes,
+            decoded,
             authority,
         })
+    }
+
+    /// What is forwarded: origin form, dot segments and doubled slashes gone, unreserved characters unescaped.
+    pub fn forward(&self) -> &str {
+        &self.forward
+    }
+
+    /// The path that rules match: [`Self::forward`]'s path, percent-decoded whole.
+    pub fn path(&self) -> &str {
+        self.decoded.as_deref().unwrap_or(&self.forward[..self.path_bytes])
+    }
+
+    /// The query as it came, without `?`.
+    pub fn query(&self) -> Option<&str> {
+        self.forward[self.path_bytes..].strip_prefix('?')
+    }
+
+    /// Host and port of an absolute-form target, as they came. They stand above the `Host` header (RFC 9112, 3.2.2).
+    pub fn authority(&self) -> Option<&str> {
+        self.authority.as_deref()
     }
 }
 

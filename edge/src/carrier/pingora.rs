@@ -1,4 +1,4 @@
-//! The carrier on pingora-proxy: HTTP/1.1, upgraded connections.
+//! The carrier on pingora-proxy.
 //!
 //! Bodies that a rule on `Model` needs are read whole before the server is chosen, then handed on from memory. pingora
 //! only sends a body that was read early if its retry buffer (64 KiB) holds something, so buffering is switched on for
@@ -18,11 +18,13 @@ use pingora_core::{Error, ErrorSource, ErrorType, Result};
 use pingora_http::{RequestHeader, ResponseHeader};
 use pingora_proxy::{FailToProxy, ProxyHttp, ProxyWarnLogContext, Session};
 
+use crate::carrier::head::content_length;
+use crate::carrier::{answer, head};
 use crate::error::Refusal;
-use crate::exchange::{Exchange, Head, Outcome, Verdict};
+use crate::exchange::{Exchange, Outcome, Verdict};
 use crate::plane::Plane;
 use crate::request_id::X_REQUEST_ID;
-use crate::rewrite::HeaderChange;
+use crate::rewrite::{Origin, UNBUFFERED, is_event_stream};
 use crate::upstream::Upstream;
 
 /// llama-server closes an idle connection after 5 s; ours must have left the pool before.
@@ -120,14 +122,20 @@ impl ProxyHttp for PingoraCarrier {
         carried: &mut Carried,
     ) -> Result<()> {
         let exchange = carried.exchange()?;
-        request.set_raw_path(exchange.forward_target().as_bytes())?;
-        for (name, value) in exchange.request_changes(&session.req_header().headers) {
-            match value {
-                Some(value) => request.insert_header(name, value)?,
-                None => drop(request.remove_header(&name)),
-            }
+        let mut target = Vec::new();
+        exchange.write_target(&mut target);
+        request.set_raw_path(&target)?;
+        let origin = exchange.origin(&session.req_header().headers, false);
+        for name in Origin::NAMES.into_iter().filter(|name| origin.owns(name.as_bytes())) {
+            request.remove_header(name);
         }
-        Ok(())
+        let mut set = Ok(());
+        origin.each(|name, value| {
+            if set.is_ok() {
+                set = request.insert_header(name, value);
+            }
+        });
+        set
     }
 
     async fn request_body_filter(
@@ -161,10 +169,14 @@ impl ProxyHttp for PingoraCarrier {
             return Ok(());
         }
         carried.response_begun = true;
-        apply(
-            response,
-            carried.exchange()?.response_head(status.as_u16(), &response.headers),
-        )
+        let exchange = carried.exchange()?;
+        exchange.response_head(status.as_u16());
+        response.insert_header(X_REQUEST_ID, exchange.request_id())?;
+        let kind = response.headers.get(header::CONTENT_TYPE);
+        if kind.is_some_and(|kind| is_event_stream(kind.as_bytes())) {
+            response.insert_header(UNBUFFERED.0, UNBUFFERED.1)?;
+        }
+        Ok(())
     }
 
     fn response_body_filter(
@@ -266,22 +278,14 @@ impl ProxyHttp for PingoraCarrier {
 
 impl PingoraCarrier {
     fn open(&self, session: &Session) -> (Exchange, Verdict) {
-        let request = session.req_header();
-        let raw = session.as_downstream().to_h1_raw();
-        let head = Head {
-            client: client_address(session),
-            tls: self.tls,
-            method: &request.method,
-            target: raw_target(&raw).unwrap_or_else(|| request.raw_path()),
-            headers: &request.headers,
-            content_length: content_length(request),
-        };
-        Exchange::open(self.plane.clone(), self.entry_point.clone(), &head)
+        head::of(session.as_downstream(), self.tls, |head| {
+            Exchange::open(self.plane.clone(), self.entry_point.clone(), head)
+        })
     }
 
     async fn read_body(&self, session: &mut Session, carried: &mut Carried) -> Result<Verdict> {
-        let length = content_length(session.req_header());
-        match body::read_whole(session, length, self.plane.bounds.body_bytes_max).await? {
+        let bytes_max = self.plane.bounds.body_bytes_max;
+        match body::read_whole(session.as_downstream_mut(), bytes_max).await? {
             Ok(body) => {
                 let verdict = carried.exchange()?.body_read(&session.req_header().headers, &body);
                 carried.body = Some(body).filter(|body| !body.is_empty());
@@ -304,47 +308,9 @@ impl PingoraCarrier {
     }
 }
 
-/// Sends a refusal. What the client is still sending is read first where it is little, so that the connection stays
-/// usable; else the answer goes out at once and the connection ends.
 async fn answer(session: &mut Session, carried: &Carried, refusal: Refusal) -> Result<()> {
-    let ends = refusal.closes() || !body::discard_small(session).await;
-    if ends {
-        session.set_keepalive(None);
-    }
-    let body = refusal.body();
-    let is_head = session.req_header().method == http::Method::HEAD;
-    let head = answer_head(carried, refusal, body.len())?;
-    session.write_response_header(Box::new(head), is_head).await?;
-    if !is_head {
-        session.write_response_body(Some(body), true).await?;
-    }
-    if ends {
-        body::linger(session).await;
-    }
-    Ok(())
-}
-
-fn answer_head(carried: &Carried, refusal: Refusal, body_bytes: usize) -> Result<ResponseHeader> {
-    let mut head = ResponseHeader::build(refusal.status(), Some(6))?;
-    head.insert_header(header::CONTENT_TYPE, "application/json")?;
-    head.insert_header(header::CONTENT_LENGTH, body_bytes)?;
-    if let Some(exchange) = &carried.exchange {
-        head.insert_header(X_REQUEST_ID, exchange.request_id().clone())?;
-    }
-    for &(name, value) in refusal.headers() {
-        head.insert_header(name, value)?;
-    }
-    Ok(head)
-}
-
-fn apply(response: &mut ResponseHeader, changes: Vec<HeaderChange>) -> Result<()> {
-    for (name, value) in changes {
-        match value {
-            Some(value) => response.insert_header(name, value)?,
-            None => drop(response.remove_header(&name)),
-        }
-    }
-    Ok(())
+    let request_id = carried.exchange.as_ref().map(Exchange::request_id);
+    answer::send(session.as_downstream_mut(), refusal, request_id).await
 }
 
 /// What the client is told of a failure that no refusal explains. `None`: there is nobody left to tell.
@@ -358,32 +324,10 @@ fn refusal_of(e: &Error) -> Option<Refusal> {
     }
 }
 
-/// The request target as it came: pingora drops a fragment, which we refuse.
-fn raw_target(raw_head: &[u8]) -> Option<&[u8]> {
-    let line = raw_head
-        .split(|&byte| byte == b'\r' || byte == b'\n')
-        .find(|line| !line.is_empty())?;
-    line.split(|&byte| byte == b' ')
-        .nth(1)
-        .filter(|target| !target.is_empty())
-}
-
-fn content_length(request: &RequestHeader) -> Option<u64> {
-    request.headers.get(header::CONTENT_LENGTH)?.to_str().ok()?.parse().ok()
-}
-
 /// Whether pingora's retry buffer holds the whole body, so that a connection that turns out stale harms nobody.
 fn is_replayable(request: &RequestHeader) -> bool {
     match content_length(request) {
         Some(length) => length <= body::RETRY_BUFFER_BYTES,
         None => !request.headers.contains_key(header::TRANSFER_ENCODING),
     }
-}
-
-fn client_address(session: &Session) -> std::net::SocketAddr {
-    let unknown = std::net::SocketAddr::from((std::net::Ipv4Addr::UNSPECIFIED, 0));
-    session
-        .client_addr()
-        .and_then(|address| address.as_inet().copied())
-        .unwrap_or(unknown)
 }

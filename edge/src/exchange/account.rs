@@ -49,7 +49,7 @@ impl Exchange {
             path: self
                 .target
                 .as_ref()
-                .map_or_else(String::new, |target| target.path.clone()),
+                .map_or_else(String::new, |target| target.path().to_owned()),
             status: self.status,
             outcome: outcome.label(),
             router: self.route.as_ref().map(|route| route.router.name.clone()),

@@ -19,7 +19,7 @@ pub(crate) struct Head<'a> {
 /// port and trailing dot.
 pub(super) fn host(target: &Target, headers: &HeaderMap) -> String {
     let from_header = || headers.get(header::HOST).and_then(|host| host.to_str().ok());
-    let authority = target.authority.as_deref().or_else(from_header).unwrap_or_default();
+    let authority = target.authority().or_else(from_header).unwrap_or_default();
     let name = match authority.strip_prefix('[') {
         Some(v6) => v6.split(']').next().unwrap_or_default(),
         None => authority.split(':').next().unwrap_or_default(),

@@ -6,9 +6,10 @@ use zeroize::Zeroizing;
 
 use super::Rule;
 use super::expression::{Atom, CredentialValue, Expression, Matcher, Prefix};
+use super::form::Form;
 use super::matcher::without_brackets;
 use super::query;
-use crate::credential::{Credential, CredentialHeader, trimmed};
+use crate::credential::{BEARER, Credential, CredentialHeader, trimmed};
 use crate::key::KeyHash;
 use crate::table::{Model, Request};
 
@@ -79,12 +80,27 @@ enum Scope {
 
 impl Rule {
     pub(crate) fn evaluate(&self, request: &Request<'_>) -> Answer {
-        answer(&self.expression, request, Scope::Whole)
+        self.answer(request, Scope::Whole)
     }
 
     /// Whether the request's key opens this rule for some request, if not for this one.
     pub(crate) fn knows(&self, request: &Request<'_>) -> bool {
-        answer(&self.expression, request, Scope::Credential).most == Verdict::Keyed
+        self.answer(request, Scope::Credential).most == Verdict::Keyed
+    }
+
+    fn answer(&self, request: &Request<'_>, scope: Scope) -> Answer {
+        let holds = match &self.form {
+            Form::Key(key) => request.credential.is_some_and(|credential| credential.hash == *key),
+            Form::Bearer(key) => {
+                let value = CredentialValue {
+                    prefix: Prefix::Bearer,
+                    key: *key,
+                };
+                credential_is(CredentialHeader::Authorization, &[value], request)
+            }
+            Form::Tree(tree) => return answer(tree, request, scope),
+        };
+        Answer::exactly(if holds { Verdict::Keyed } else { Verdict::False })
     }
 }
 
@@ -140,7 +156,7 @@ impl Matcher {
             Self::CredentialLike { header, pattern } => any_line(*header, request, |line| pattern.matches(line)),
             Self::HeaderIs { name, value } => any_value(name, request, |found| found == value.as_bytes()),
             Self::HeaderLike { name, pattern } => any_value(name, request, |found| pattern.matches(found)),
-            Self::Host(host) => **host == *canonical(request.host),
+            Self::Host(host) => host.eq_ignore_ascii_case(bare(request.host)),
             Self::HostLike(pattern) => pattern.matches(canonical(request.host).as_bytes()),
             Self::Method(method) => **method == *request.method,
             Self::Path(_) | Self::PathPrefix(_) | Self::PathLike(_) => self.matches_path(request.path),
@@ -167,11 +183,15 @@ impl Matcher {
 
 /// The request's host as it is meant to come: a front end that left a capital, a dot or brackets changes no outcome.
 fn canonical(host: &str) -> Cow<'_, str> {
-    let bare = without_brackets(host.strip_suffix('.').unwrap_or(host));
+    let bare = bare(host);
     if bare.bytes().any(|byte| byte.is_ascii_uppercase()) {
         return Cow::Owned(bare.to_ascii_lowercase());
     }
     Cow::Borrowed(bare)
+}
+
+fn bare(host: &str) -> &str {
+    without_brackets(host.strip_suffix('.').unwrap_or(host))
 }
 
 /// `Host` is not among the headers that rules see; `Host(…)` is its matcher.
@@ -225,7 +245,19 @@ fn hash_of(key: &[u8], credential: Option<&Credential<'_>>) -> KeyHash {
 
 fn any_line(header: CredentialHeader, request: &Request<'_>, matches: impl Fn(&[u8]) -> bool) -> bool {
     match stand_in(header, request) {
-        Some(credential) => matches(&Zeroizing::new([b"Bearer ", credential.key].concat())),
+        Some(credential) => matches_bearer(credential.key, matches),
         None => header.lines(request.headers).any(matches),
     }
+}
+
+/// Keys are short: for nearly all of them this takes no memory from the heap.
+fn matches_bearer(key: &[u8], matches: impl Fn(&[u8]) -> bool) -> bool {
+    const VALUE_BYTES_USUAL: usize = 128;
+    let mut usual = Zeroizing::new([0; VALUE_BYTES_USUAL]);
+    let Some(value) = usual.get_mut(..BEARER.len() + key.len()) else {
+        return matches(&Zeroizing::new([BEARER, key].concat()));
+    };
+    value[..BEARER.len()].copy_from_slice(BEARER);
+    value[BEARER.len()..].copy_from_slice(key);
+    matches(value)
 }

@@ -6,7 +6,10 @@ use super::expression::{Expression, Matcher};
 impl Rule {
     /// Both demand one thing of the request, and different values of it. A `false` says nothing.
     pub(crate) fn excludes(&self, other: &Self) -> bool {
-        demands(&self.expression).any(|mine| demands(&other.expression).any(|other| clash(mine, other)))
+        let (Some(mine), Some(theirs)) = (self.tree(), other.tree()) else {
+            return false;
+        };
+        demands(mine).any(|mine| demands(theirs).any(|theirs| clash(mine, theirs)))
     }
 }
 

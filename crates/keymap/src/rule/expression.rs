@@ -4,7 +4,7 @@ use http::header::HeaderName;
 
 use super::network::Network;
 use super::pattern::Pattern;
-use crate::credential::CredentialHeader;
+use crate::credential::{BEARER, CredentialHeader};
 use crate::key::KeyHash;
 
 pub(super) enum Expression {
@@ -68,7 +68,7 @@ pub(super) struct CredentialValue {
     pub(super) key: KeyHash,
 }
 
-/// What stands before the key. The first two are nearly all there are, and a million rules should not each own a copy.
+/// What stands before the key. The first two are nearly all there are, and rules should not each own a copy.
 #[derive(PartialEq, Eq)]
 pub(super) enum Prefix {
     Nothing,
@@ -92,7 +92,7 @@ impl Prefix {
     fn of(prefix: &[u8]) -> Self {
         match prefix {
             b"" => Self::Nothing,
-            b"Bearer " => Self::Bearer,
+            BEARER => Self::Bearer,
             other => Self::Other(other.into()),
         }
     }
@@ -100,7 +100,7 @@ impl Prefix {
     pub(super) fn as_bytes(&self) -> &[u8] {
         match self {
             Self::Nothing => b"",
-            Self::Bearer => b"Bearer ",
+            Self::Bearer => BEARER,
             Self::Other(prefix) => prefix,
         }
     }

@@ -69,20 +69,25 @@ impl Keys {
 }
 
 impl Reach {
+    pub(super) fn of_key(key: KeyHash) -> Self {
+        Self::of_keys(Keys::listed_from([key]))
+    }
+
+    fn of_keys(keys: Keys) -> Self {
+        Self {
+            keyed: keys.clone(),
+            holds: keys,
+            keyless: false,
+        }
+    }
+
     pub(super) fn of(expression: &Expression) -> Self {
         match expression {
-            Expression::Atom(atom) if atom.grants() => {
-                let keys = match &atom.matcher {
-                    Matcher::Key(hash) => Keys::listed_from([*hash]),
-                    Matcher::CredentialIs { values, .. } => Keys::listed_from(values.iter().map(|value| value.key)),
-                    _ => Keys::Any,
-                };
-                Self {
-                    keyed: keys.clone(),
-                    holds: keys,
-                    keyless: false,
-                }
-            }
+            Expression::Atom(atom) if atom.grants() => Self::of_keys(match &atom.matcher {
+                Matcher::Key(hash) => Keys::listed_from([*hash]),
+                Matcher::CredentialIs { values, .. } => Keys::listed_from(values.iter().map(|value| value.key)),
+                _ => Keys::Any,
+            }),
             Expression::Atom(_) => Self {
                 keyed: Keys::none(),
                 holds: Keys::Any,

@@ -8,7 +8,7 @@ impl Rule {
     /// Whether a request for `path`, a server-wide one, is one that this rule was written for: a `Path` or
     /// `PathPrefix` that is itself server-wide leads there. `PathPrefix(/)` covers such a path and does not name it.
     pub fn names_path(&self, path: &str) -> bool {
-        naming(&self.expression, path) == Naming::Named
+        self.tree().is_some_and(|tree| naming(tree, path) == Naming::Named)
     }
 }
 

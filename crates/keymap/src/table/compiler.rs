@@ -11,9 +11,12 @@ mod resolve;
 use std::collections::{BTreeSet, HashMap, HashSet};
 use std::sync::Arc;
 
-use super::definitions::{Definitions, Named};
+use super::definitions::{Definitions, File, Named};
+use super::entry_points::EntryPoints;
+use super::index::{Index, Indexed};
 use super::order::Ordered;
 use super::problems::{self, Problems, Subject};
+use super::shards::Priority;
 use super::ties::Ties;
 use super::users::Users;
 use super::{Route, Table};
@@ -25,55 +28,83 @@ use crate::problem::Problem;
 #[derive(Debug, Default)]
 pub struct Compiler {
     entry_points: Option<BTreeSet<String>>,
-    files: HashMap<Arc<str>, Arc<Mapping>>,
+    files: Index<Arc<File>>,
     refused: HashMap<Arc<str>, Box<[KeyHash]>>,
     routers: Definitions<Router>,
     services: Definitions<Service>,
     middlewares: Definitions<Middleware>,
     service_users: Users,
     middleware_users: Users,
-    /// Names of routers to be resolved anew.
-    stale: BTreeSet<Arc<str>>,
-    routes: HashMap<Arc<str>, Arc<Route>>,
+    stale: Stale,
+    routes: Index<Arc<Route>>,
     scanned: Ordered,
     keyless: Ordered,
     /// What the next table is cloned from.
     table: Table,
-    /// Keys whose routers changed since the last table.
+    /// Keys whose routers may tie, or no longer tie, since the last table.
     touched: HashSet<KeyHash>,
     ties: Ties,
     problems: Problems,
 }
 
+/// Names of routers to be resolved anew, in the order they came: so what was made together is visited together.
+#[derive(Debug, Default)]
+struct Stale {
+    names: Vec<Arc<str>>,
+    known: Index<Arc<str>>,
+}
+
+impl Stale {
+    fn add(&mut self, name: Arc<str>) {
+        if self.known.insert(name.clone()).is_none() {
+            self.names.push(name);
+        }
+    }
+}
+
 impl Compiler {
     /// Entry points that exist. `None`: they are not told apart, and a router may name any.
     pub fn new(entry_points: Option<Vec<String>>) -> Self {
+        let entry_points = entry_points.map(BTreeSet::from_iter);
         Self {
-            entry_points: entry_points.map(BTreeSet::from_iter),
+            table: Table {
+                entry_points: EntryPoints::new(entry_points.iter().flatten()),
+                ..Table::default()
+            },
+            entry_points,
             ..Self::default()
         }
     }
 
     /// Sets (`Some`) or removes (`None`) one file's content. `file` orders files: the first in lexical order wins a name.
     pub fn set(&mut self, file: &str, mapping: Option<Arc<Mapping>>) {
-        let file: Arc<str> = file.into();
-        let new = mapping.clone().unwrap_or_default();
-        let old = match mapping {
-            Some(mapping) => self.files.insert(file.clone(), mapping),
-            None => self.files.remove(&file),
-        };
-        let old = old.unwrap_or_default();
+        let old = self.files.remove(file);
+        let name = old.as_ref().map_or_else(|| file.into(), |old| old.name.clone());
+        let keeps = mapping.is_some();
+        let file = Arc::new(File {
+            name,
+            mapping: mapping.unwrap_or_default(),
+        });
+        let old = old.map(|old| old.mapping.clone()).unwrap_or_default();
+        let new = &file.mapping;
         for name in self.routers.replace(&file, &old.routers, &new.routers) {
             note_duplicates(&self.routers, &name, &mut self.problems);
-            self.stale.insert(name);
+            self.stale.add(name);
         }
         for name in self.services.replace(&file, &old.services, &new.services) {
             note_duplicates(&self.services, &name, &mut self.problems);
-            self.stale.extend(self.service_users.of(&name).cloned());
+            self.service_users
+                .of(&name)
+                .for_each(|router| self.stale.add(router.clone()));
         }
         for name in self.middlewares.replace(&file, &old.middlewares, &new.middlewares) {
             note_duplicates(&self.middlewares, &name, &mut self.problems);
-            self.stale.extend(self.middleware_users.of(&name).cloned());
+            self.middleware_users
+                .of(&name)
+                .for_each(|router| self.stale.add(router.clone()));
+        }
+        if keeps {
+            self.files.insert(file);
         }
     }
 
@@ -84,19 +115,20 @@ impl Compiler {
             self.table.shards.forgive(&key);
         }
         if !keys.is_empty() {
-            keys.iter().for_each(|key| self.table.shards.refuse(*key));
+            keys.iter().for_each(|key| self.table.shards.refuse(key));
             self.refused.insert(file.into(), keys.into_iter().collect());
         }
     }
 
     /// The table of what was set, and what is wrong across files (duplicate names, missing services).
     pub fn table(&mut self) -> (Arc<Table>, Vec<Problem>) {
-        for name in std::mem::take(&mut self.stale) {
+        for name in std::mem::take(&mut self.stale).names {
             self.unplace(&name);
             self.place(&name);
         }
         self.note_ties();
         self.scanned.publish(&mut self.table.scanned);
+        self.table.scanned_from = self.table.scanned.first().map(|route| Priority::of(route));
         self.keyless.publish(&mut self.table.keyless);
         self.table.routers = self.routes.len();
         (Arc::new(self.table.clone()), self.problems.list())
@@ -118,8 +150,8 @@ impl Compiler {
         match reach.keyed.listed() {
             Some(keys) => {
                 for key in keys {
-                    self.table.shards.insert(key, &route);
-                    self.touched.insert(key);
+                    let routes = self.table.shards.insert(&key, &route);
+                    self.touch(key, routes);
                 }
             }
             None => self.scanned.insert(&route),
@@ -127,7 +159,7 @@ impl Compiler {
         if reach.keyless {
             self.keyless.insert(&route);
         }
-        self.routes.insert(name.clone(), route);
+        self.routes.insert(route);
     }
 
     /// Undoes [`Self::place`].
@@ -138,11 +170,18 @@ impl Compiler {
             self.middleware_users.remove(middleware, name);
         }
         for key in route.router.rule.pins().into_iter().flatten() {
-            self.table.shards.remove(&key, &route);
-            self.touched.insert(key);
+            let routes = self.table.shards.remove(&key, &route);
+            self.touch(key, routes);
         }
         self.scanned.remove(&route);
         self.keyless.remove(&route);
+    }
+
+    /// One router alone cannot tie; that it once did with others must be seen to.
+    fn touch(&mut self, key: KeyHash, routes: usize) {
+        if routes > 1 || self.ties.knows(&key) {
+            self.touched.insert(key);
+        }
     }
 
     fn note_ties(&mut self) {
@@ -155,6 +194,18 @@ impl Compiler {
             let problem = later.map(|later| problems::tie(&pair.0, later));
             self.problems.set(Subject::Tie(pair), Vec::from_iter(problem));
         }
+    }
+}
+
+impl Indexed for Arc<File> {
+    fn key(&self) -> &str {
+        &self.name
+    }
+}
+
+impl Indexed for Arc<Route> {
+    fn key(&self) -> &str {
+        &self.router.name
     }
 }
 

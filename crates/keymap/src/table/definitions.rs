@@ -4,7 +4,8 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
-use crate::mapping::{Middleware, Router, Service};
+use super::index::{Index, Indexed};
+use crate::mapping::{Mapping, Middleware, Router, Service};
 use crate::problem::Position;
 
 /// What has a name that all files share.
@@ -68,89 +69,104 @@ impl Named for Middleware {
     }
 }
 
-#[derive(Debug, Clone)]
+/// A file as it was last set.
+#[derive(Debug)]
+pub(super) struct File {
+    pub(super) name: Arc<str>,
+    pub(super) mapping: Arc<Mapping>,
+}
+
+#[derive(Debug)]
 pub(super) struct Definition<T> {
-    pub(super) file: Arc<str>,
+    pub(super) file: Arc<File>,
     pub(super) item: Arc<T>,
 }
 
-/// A name's definitions, by file. Nearly every name has one, and an empty list costs no allocation.
-#[derive(Debug)]
-struct Contenders<T> {
-    winner: Definition<T>,
-    losers: Vec<Definition<T>>,
+impl<T: Named> Indexed for Definition<T> {
+    fn key(&self) -> &str {
+        self.item.name()
+    }
 }
 
 #[derive(Debug)]
-pub(super) struct Definitions<T>(HashMap<Arc<str>, Contenders<T>>);
+pub(super) struct Definitions<T> {
+    winners: Index<Definition<T>>,
+    /// Definitions of files that come later, in order; few names have any.
+    losers: HashMap<Arc<str>, Vec<Definition<T>>>,
+}
 
 impl<T> Default for Definitions<T> {
     fn default() -> Self {
-        Self(HashMap::new())
+        Self {
+            winners: Index::default(),
+            losers: HashMap::new(),
+        }
     }
 }
 
 impl<T: Named> Definitions<T> {
     pub(super) fn winner(&self, name: &str) -> Option<&Definition<T>> {
-        self.0.get(name).map(|contenders| &contenders.winner)
+        self.winners.get(name)
     }
 
-    /// Definitions of files that come later.
     pub(super) fn losers(&self, name: &str) -> &[Definition<T>] {
-        self.0.get(name).map_or(&[], |contenders| &contenders.losers)
+        self.losers.get(name).map_or(&[], Vec::as_slice)
     }
 
-    /// Replaces what a file defines. Returns the names whose definitions changed.
-    pub(super) fn replace(&mut self, file: &Arc<str>, old: &[Arc<T>], new: &[Arc<T>]) -> Vec<Arc<str>> {
+    /// Replaces what a file defines: `old` by `new`, which is of `file`. Returns the names whose definitions changed.
+    pub(super) fn replace(&mut self, file: &Arc<File>, old: &[Arc<T>], new: &[Arc<T>]) -> Vec<Arc<str>> {
         let mut removed: HashMap<Arc<str>, Arc<T>> = old
             .iter()
-            .filter_map(|item| Some((item.name().clone(), self.remove(file, item.name())?)))
+            .filter_map(|item| Some((item.name().clone(), self.remove(&file.name, item.name())?)))
             .collect();
-        let mut changed = Vec::new();
+        let mut changed = Vec::with_capacity(new.len());
         for item in new {
             let same = removed.remove(item.name()).filter(|old| old.is_same(item));
             if same.is_none() {
                 changed.push(item.name().clone());
             }
-            self.insert(file, same.unwrap_or_else(|| item.clone()));
+            self.insert(Definition {
+                file: file.clone(),
+                item: same.unwrap_or_else(|| item.clone()),
+            });
         }
         changed.extend(removed.into_keys());
         changed
     }
 
-    fn insert(&mut self, file: &Arc<str>, item: Arc<T>) {
-        let name = item.name().clone();
-        let mut new = Definition {
-            file: file.clone(),
-            item,
+    fn insert(&mut self, new: Definition<T>) {
+        let Some(other) = self.winners.insert(new) else { return };
+        let name = other.item.name().clone();
+        let later = match self.winners.get(&name) {
+            Some(new) if new.file.name > other.file.name => self.winners.insert(other),
+            _ => Some(other),
         };
-        let Some(contenders) = self.0.get_mut(&name) else {
-            self.0.insert(
-                name,
-                Contenders {
-                    winner: new,
-                    losers: Vec::new(),
-                },
-            );
-            return;
-        };
-        if new.file < contenders.winner.file {
-            std::mem::swap(&mut new, &mut contenders.winner);
+        if let Some(later) = later {
+            let losers = self.losers.entry(name).or_default();
+            let at = losers.partition_point(|other| other.file.name < later.file.name);
+            losers.insert(at, later);
         }
-        let at = contenders.losers.partition_point(|other| other.file < new.file);
-        contenders.losers.insert(at, new);
     }
 
     fn remove(&mut self, file: &str, name: &str) -> Option<Arc<T>> {
-        let contenders = self.0.get_mut(name)?;
-        if *contenders.winner.file != *file {
-            let at = contenders.losers.iter().position(|other| *other.file == *file)?;
-            return Some(contenders.losers.remove(at).item);
+        let removed = if *self.winners.get(name)?.file.name == *file {
+            self.winners.remove(name)
+        } else {
+            None
+        };
+        let Some(losers) = self.losers.get_mut(name) else {
+            return removed.map(|winner| winner.item);
+        };
+        let removed = match removed {
+            Some(winner) => {
+                self.winners.insert(losers.remove(0));
+                winner
+            }
+            None => losers.remove(losers.iter().position(|other| *other.file.name == *file)?),
+        };
+        if losers.is_empty() {
+            self.losers.remove(name);
         }
-        if contenders.losers.is_empty() {
-            return self.0.remove(name).map(|contenders| contenders.winner.item);
-        }
-        let next = contenders.losers.remove(0);
-        Some(std::mem::replace(&mut contenders.winner, next).item)
+        Some(removed.item)
     }
 }

@@ -39,16 +39,17 @@ impl Problems {
 }
 
 pub(super) fn duplicates<T: Named>(definitions: &Definitions<T>, name: &str) -> Vec<Problem> {
-    let Some(winner) = definitions.winner(name) else {
+    let losers = definitions.losers(name);
+    let Some(winner) = definitions.winner(name).filter(|_| !losers.is_empty()) else {
         return Vec::new();
     };
-    let losers = definitions.losers(name).iter();
+    let losers = losers.iter();
     losers
         .map(|loser| {
             let rule = format!(
                 "A {} is named once across all files; {} comes first in lexical order and wins.",
                 T::KIND,
-                winner.file
+                winner.file.name
             );
             problem(
                 Severity::Warning,
@@ -85,7 +86,7 @@ pub(super) fn problem<T: Named>(
     let position = at.item.position();
     Problem {
         severity,
-        path: PathBuf::from(&*at.file),
+        path: PathBuf::from(&*at.file.name),
         position,
         value: value.into(),
         rule,

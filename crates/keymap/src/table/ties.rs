@@ -45,6 +45,11 @@ impl Ties {
         concerned
     }
 
+    /// Whether routers of this key are tied, as far as was noted.
+    pub(super) fn knows(&self, key: &KeyHash) -> bool {
+        self.by_key.contains_key(key)
+    }
+
     pub(super) fn contains(&self, pair: &Pair) -> bool {
         self.pairs.contains_key(pair)
     }

@@ -2,27 +2,23 @@
 
 use super::TargetError;
 
-pub(super) struct Cleaned {
-    pub(super) forward: String,
-    pub(super) decoded: String,
-}
-
-/// Cleans a raw path that begins with `/`.
-pub(super) fn path(raw: &[u8]) -> Result<Cleaned, TargetError> {
+/// Cleans a raw path that begins with `/`: what is forwarded, with room for so many bytes after it, and what that
+/// decodes to where it is another text.
+pub(super) fn path(raw: &[u8], room_bytes: usize) -> Result<(String, Option<String>), TargetError> {
     if is_clean(raw)
         && let Ok(path) = std::str::from_utf8(raw)
     {
-        return Ok(Cleaned {
-            forward: path.to_owned(),
-            decoded: path.to_owned(),
-        });
+        let mut forward = String::with_capacity(path.len() + room_bytes);
+        forward.push_str(path);
+        return Ok((forward, None));
     }
     let forward = resolved(&normalised(raw)?);
     let decoded = decoded(&forward)?;
     if is_ambiguous(&decoded) {
         return Err(TargetError::Ambiguous);
     }
-    Ok(Cleaned { forward, decoded })
+    let decoded = Some(decoded).filter(|decoded| *decoded != forward);
+    Ok((forward, decoded))
 }
 
 /// The common case, seen in one pass: nothing to decode, to encode or to resolve.
@@ -65,12 +61,13 @@ fn normalised(raw: &[u8]) -> Result<String, TargetError> {
 }
 
 /// Bytes beyond ASCII, escaped; a query is otherwise passed on as it came.
-pub(super) fn ascii(raw: &[u8]) -> String {
-    let mut text = String::with_capacity(raw.len());
-    for byte in raw {
-        push(*byte, byte.is_ascii(), &mut text);
+pub(super) fn push_ascii(raw: &[u8], text: &mut String) {
+    if let Ok(raw) = std::str::from_utf8(raw)
+        && raw.is_ascii()
+    {
+        return text.push_str(raw);
     }
-    text
+    raw.iter().for_each(|byte| push(*byte, byte.is_ascii(), text));
 }
 
 fn push(byte: u8, plain: bool, text: &mut String) {

@@ -9,6 +9,7 @@ use crate::mapping::{Destination, Middleware, MiddlewareKind, Router};
 use crate::problem::{Problem, Severity};
 use crate::table::Route;
 use crate::table::definitions::Definition;
+use crate::table::entry_points::Points;
 use crate::table::problems::problem;
 
 /// Why a router cannot be used: a sentence for the log, the name at fault, and the fix.
@@ -32,6 +33,10 @@ impl Compiler {
         }
         let unreachable = self.unreachable(router);
         let everywhere = unreachable.is_some();
+        let points = match &router.entry_points {
+            Some(named) if !everywhere => self.table.entry_points.named(named.iter().map(|name| &**name)),
+            _ => Points::ALL,
+        };
         faults.extend(unreachable);
         let broken = |fault: &Fault| format!("Router {} cannot be used: {}.", router.name, fault.reason);
         let destination = match (destination, faults.first()) {
@@ -42,15 +47,14 @@ impl Compiler {
             .iter()
             .map(|fault| problem(Severity::Error, definition, &fault.name, broken(fault), fault.fix))
             .collect();
-        let middlewares = middlewares.into();
-        let attachment = Attachment::default();
         (
             Route {
                 router: router.clone(),
                 destination,
-                middlewares,
-                attachment,
+                middlewares: middlewares.into(),
+                attachment: Attachment::default(),
                 everywhere,
+                points,
             },
             problems,
         )

@@ -209,7 +209,7 @@ fn an_upgraded_connection_carries_bytes_both_ways() {
 fn a_refusal_reaches_a_client_that_is_still_sending() {
     let origin = Origin::answering("ok");
     let world = world_of(&origin);
-    for megabytes in [0, 1, 3] {
+    for megabytes in [0, 1, 3, 12] {
         let size = megabytes * 1024 * 1024 + 1;
         let body = "x".repeat(size);
         let wrong =

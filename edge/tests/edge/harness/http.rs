@@ -84,6 +84,10 @@ impl Connection {
         self.pending.is_empty() && self.read_some().is_empty()
     }
 
+    pub(crate) fn shut_down(&self, how: Shutdown) {
+        self.stream.shutdown(how).expect("still open");
+    }
+
     pub(crate) fn close(self) {
         let _ = self.stream.shutdown(Shutdown::Both);
     }

@@ -69,6 +69,25 @@ impl Origin {
         origin
     }
 
+    /// `script` has each connection to itself, from its first byte on.
+    pub(crate) fn raw(script: impl Fn(&mut TcpStream) + Send + Sync + 'static) -> Self {
+        let listener = TcpListener::bind("127.0.0.1:0").expect("a free port");
+        let url = format!("http://{}", listener.local_addr().expect("an address"));
+        let script = Arc::new(script);
+        std::thread::spawn(move || {
+            for mut stream in listener.incoming().flatten() {
+                let script = script.clone();
+                stream.set_read_timeout(Some(PATIENCE)).expect("a time-out");
+                std::thread::spawn(move || script(&mut stream));
+            }
+        });
+        Self {
+            url,
+            seen: Arc::default(),
+            closed: Arc::default(),
+        }
+    }
+
     pub(crate) fn seen(&self) -> Vec<Seen> {
         self.seen.lock().expect("no panic").clone()
     }
@@ -109,6 +128,15 @@ fn serve(mut stream: TcpStream, connection: usize, all: &Mutex<Vec<Seen>>, scrip
 pub(crate) fn until_closed(stream: &mut TcpStream) {
     let mut buffer = [0; 1024];
     while matches!(stream.read(&mut buffer), Ok(read) if read > 0) {}
+}
+
+/// Reads until the text has come.
+pub(crate) fn read_until(stream: &mut TcpStream, text: &str) -> String {
+    let mut seen = Vec::new();
+    while find(&seen, text.as_bytes()).is_none() {
+        fill(stream, &mut seen).expect("more to come");
+    }
+    String::from_utf8_lossy(&seen).into_owned()
 }
 
 /// Between two pieces that a test wants to see arrive apart.

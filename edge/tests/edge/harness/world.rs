@@ -54,10 +54,16 @@ impl World {
             }],
             aggregator: terms.aggregator.map(|url| ServerUrl::parse(&url).expect("a URL")),
             admin: Some(loopback),
-            threads: 2,
+            // Both kinds of runtime are driven, one by each carrier.
+            threads: if crate::CARRIER == edge::Carrier::Forwarder {
+                2
+            } else {
+                1
+            },
             bounds: terms.bounds,
             timeouts: terms.timeouts,
             access_log: None,
+            carrier: crate::CARRIER,
         };
         let bound = BoundEdge::bind(config, watch.snapshot()).expect("free ports");
         let (address, admin) = (bound.addresses()[0], bound.admin_address().expect("an admin address"));

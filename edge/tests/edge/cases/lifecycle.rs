@@ -33,6 +33,7 @@ fn a_taken_port_is_a_plain_error() {
         bounds: edge::Bounds::default(),
         timeouts: Timeouts::default(),
         access_log: None,
+        carrier: crate::CARRIER,
     };
     match BoundEdge::bind(config, watch.snapshot()) {
         Err(error @ StartError::Bind { .. }) => assert!(error.to_string().contains(&listen.to_string()), "{error}"),

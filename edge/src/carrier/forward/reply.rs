@@ -1,0 +1,394 @@
+//! The head of a server's answer: read, checked, and rewritten for the client in one pass.
+
+use std::future::poll_fn;
+use std::io::Write as _;
+use std::task::Poll;
+use std::time::Duration;
+
+use pingora_core::protocols::http::date::get_cached_date;
+
+use super::chunks::Chunks;
+use super::client::{Client, Terms};
+use super::connection::Connection;
+use super::outgoing::is_hop_by_hop;
+use super::scratch::{self, Filled};
+use crate::exchange::Exchange;
+use crate::rewrite::{UNBUFFERED, is_event_stream};
+
+/// A head is a few hundred bytes; whoever sends more is not a server we know.
+const HEAD_BYTES_MAX: usize = 64 * 1024;
+const HEADERS_MAX: usize = 100;
+
+/// A server's final answer (or 101), its body about to be read.
+pub(super) struct Reply {
+    pub(super) status: u16,
+    /// For the client, complete.
+    pub(super) head: Vec<u8>,
+    pub(super) framing: Framing,
+    pub(super) form: Form,
+    /// What of the body came with the head.
+    pub(super) first: Vec<u8>,
+    /// The server goes on with this connection once the body has ended.
+    pub(super) keeps_connection: bool,
+    /// The body's end is the end of the client's connection.
+    pub(super) ends_client: bool,
+}
+
+/// How the server says where its body ends.
+#[derive(Debug)]
+pub(super) enum Framing {
+    /// There is none, whatever the headers say.
+    Empty,
+    Length(u64),
+    Chunked(Chunks),
+    UntilClose,
+}
+
+/// What of the body's bytes the client gets.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Form {
+    AsTheyCame,
+    /// Put into chunks: the server ends its body by closing, which an HTTP/1.1 client could not tell from a cut.
+    Chunked,
+    /// Taken out of its chunks, for an HTTP/1.0 client.
+    Payload,
+}
+
+pub(super) enum ReplyError {
+    ClientGone,
+    /// Not one byte came: the server had closed the connection.
+    Nothing,
+    Malformed,
+    Timeout,
+}
+
+pub(super) struct Reader {
+    timeout: Option<Duration>,
+}
+
+enum Parsed {
+    Incomplete,
+    /// 100 to 199, but for 101: `bytes` of it.
+    Interim {
+        status: u16,
+        bytes: usize,
+    },
+    Final {
+        reply: Reply,
+        bytes: usize,
+    },
+}
+
+impl Reader {
+    pub(super) fn new(timeout: Option<Duration>) -> Self {
+        Self { timeout }
+    }
+
+    /// Waits for the final head; interim ones are passed on.
+    pub(super) async fn read(
+        &mut self,
+        connection: &mut Connection,
+        client: &mut Client,
+        exchange: &Exchange,
+        is_upgrade: bool,
+    ) -> Result<Reply, ReplyError> {
+        let mut gathered = Vec::new();
+        loop {
+            let filled = self.read_or_gone(connection, client).await?;
+            if filled.bytes().is_empty() {
+                return Err(if gathered.is_empty() {
+                    ReplyError::Nothing
+                } else {
+                    ReplyError::Malformed
+                });
+            }
+            // Nearly always the head comes in one piece, and is parsed where it lies.
+            if gathered.is_empty() {
+                if let Some(reply) =
+                    interim_or_final(filled.bytes(), &mut gathered, client, exchange, is_upgrade).await?
+                {
+                    return Ok(reply);
+                }
+            } else {
+                gathered.extend_from_slice(filled.bytes());
+                let bytes = std::mem::take(&mut gathered);
+                if let Some(reply) = interim_or_final(&bytes, &mut gathered, client, exchange, is_upgrade).await? {
+                    return Ok(reply);
+                }
+            }
+            if gathered.len() > HEAD_BYTES_MAX {
+                return Err(ReplyError::Malformed);
+            }
+        }
+    }
+
+    async fn read_or_gone(&self, connection: &mut Connection, client: &mut Client) -> Result<Filled, ReplyError> {
+        let read = poll_fn(|cx| {
+            if let Poll::Ready(read) = scratch::poll_read(connection, cx) {
+                return Poll::Ready(read.map_err(|_| ReplyError::Nothing));
+            }
+            client.poll_gone(cx).map(|()| Err(ReplyError::ClientGone))
+        });
+        match self.timeout {
+            None => read.await,
+            Some(limit) => tokio::time::timeout(limit, read)
+                .await
+                .unwrap_or(Err(ReplyError::Timeout)),
+        }
+    }
+}
+
+/// Passes interim heads on. What is not a whole head stays in `rest`.
+async fn interim_or_final(
+    mut bytes: &[u8],
+    rest: &mut Vec<u8>,
+    client: &mut Client,
+    exchange: &Exchange,
+    is_upgrade: bool,
+) -> Result<Option<Reply>, ReplyError> {
+    loop {
+        match parse(bytes, client.terms, exchange.request_id(), is_upgrade).ok_or(ReplyError::Malformed)? {
+            Parsed::Incomplete => {
+                rest.extend_from_slice(bytes);
+                return Ok(None);
+            }
+            Parsed::Interim { status, bytes: head } => {
+                // The client was told to go on already, and HTTP/1.0 knows no interim answers.
+                if status != 100 && !client.terms.is_http_10 {
+                    client.send(&bytes[..head]).await.map_err(|_| ReplyError::ClientGone)?;
+                }
+                bytes = &bytes[head..];
+            }
+            Parsed::Final { mut reply, bytes: head } => {
+                reply.first.extend_from_slice(&bytes[head..]);
+                return Ok(Some(reply));
+            }
+        }
+    }
+}
+
+/// `None`: it is not HTTP/1, or says two things about where it ends.
+fn parse(bytes: &[u8], terms: Terms, request_id: &[u8], is_upgrade: bool) -> Option<Parsed> {
+    let mut headers = [httparse::EMPTY_HEADER; HEADERS_MAX];
+    let mut response = httparse::Response::new(&mut headers);
+    let head_bytes = match response.parse(bytes) {
+        Ok(httparse::Status::Complete(head_bytes)) => head_bytes,
+        Ok(httparse::Status::Partial) => return Some(Parsed::Incomplete),
+        Err(_) => return None,
+    };
+    let status = response.code?;
+    let is_switch = status == 101;
+    if (100..200).contains(&status) && !is_switch {
+        return Some(Parsed::Interim {
+            status,
+            bytes: head_bytes,
+        });
+    }
+    if is_switch && !is_upgrade {
+        return None;
+    }
+    let stated = Stated::of(response.headers, response.version? == 1)?;
+    let framing = if terms.is_head || is_switch || matches!(status, 204 | 304) {
+        Framing::Empty
+    } else {
+        stated.framing()
+    };
+    let form = form_for(&framing, terms);
+    let mut head = Vec::with_capacity(head_bytes + 256);
+    let _ = write!(head, "HTTP/1.1 {status} {}\r\n", response.reason.unwrap_or_default());
+    copy_headers(response.headers, &mut head);
+    line(&mut head, "x-request-id", request_id);
+    // An HTTP/1.0 client learns of the end of an unannounced body by the connection's.
+    let ends_client = form == Form::Payload || (terms.is_http_10 && matches!(framing, Framing::UntilClose));
+    if is_switch {
+        switch_lines(response.headers, &mut head);
+    } else {
+        let keep_alive = terms.keep_alive && !ends_client;
+        head.extend_from_slice(Terms { keep_alive, ..terms }.connection_line());
+    }
+    framing_line(&framing, form, &stated, &mut head);
+    head.extend_from_slice(b"\r\n");
+    let keeps_connection = stated.keeps_connection && !matches!(framing, Framing::UntilClose);
+    let reply = Reply {
+        status,
+        head,
+        framing,
+        form,
+        first: Vec::new(),
+        keeps_connection,
+        ends_client,
+    };
+    Some(Parsed::Final {
+        reply,
+        bytes: head_bytes,
+    })
+}
+
+/// A head for an answer that goes through a session, which writes its own.
+pub(super) enum Head {
+    Incomplete,
+    Whole {
+        status: u16,
+        headers: Vec<(String, Vec<u8>)>,
+        framing: Framing,
+        bytes: usize,
+    },
+}
+
+/// `None` as for [`parse`].
+pub(super) fn parse_plain(bytes: &[u8]) -> Option<Head> {
+    let mut headers = [httparse::EMPTY_HEADER; HEADERS_MAX];
+    let mut response = httparse::Response::new(&mut headers);
+    match response.parse(bytes).ok()? {
+        httparse::Status::Partial if bytes.len() > HEAD_BYTES_MAX => None,
+        httparse::Status::Partial => Some(Head::Incomplete),
+        httparse::Status::Complete(head_bytes) => {
+            let framing = Stated::of(response.headers, response.version? == 1)?.framing();
+            let passed = response
+                .headers
+                .iter()
+                .filter(|header| !is_hop_by_hop(header.name.as_bytes()));
+            let headers = passed
+                .map(|header| (header.name.to_owned(), header.value.to_vec()))
+                .collect();
+            Some(Head::Whole {
+                status: response.code?,
+                headers,
+                framing,
+                bytes: head_bytes,
+            })
+        }
+    }
+}
+
+fn form_for(framing: &Framing, terms: Terms) -> Form {
+    match (framing, terms.is_http_10) {
+        (Framing::UntilClose, false) => Form::Chunked,
+        (Framing::Chunked(_), true) => Form::Payload,
+        _ => Form::AsTheyCame,
+    }
+}
+
+/// Everything but what concerns the connection, the framing, and what the edge says itself.
+fn copy_headers(headers: &[httparse::Header<'_>], head: &mut Vec<u8>) {
+    let mut has_date = false;
+    let mut is_stream = false;
+    for header in headers {
+        let name = header.name.as_bytes();
+        match name.len() {
+            4 => has_date |= name.eq_ignore_ascii_case(b"date"),
+            12 if name.eq_ignore_ascii_case(b"content-type") => is_stream = is_event_stream(header.value),
+            12 if name.eq_ignore_ascii_case(b"x-request-id") => continue,
+            _ => {}
+        }
+        if !is_hop_by_hop(name) {
+            line(head, header.name, header.value);
+        }
+    }
+    if is_stream {
+        line(head, UNBUFFERED.0, UNBUFFERED.1.as_bytes());
+    }
+    if !has_date {
+        line(head, "Date", get_cached_date().as_bytes());
+    }
+}
+
+fn switch_lines(headers: &[httparse::Header<'_>], head: &mut Vec<u8>) {
+    head.extend_from_slice(b"Connection: Upgrade\r\n");
+    for header in headers
+        .iter()
+        .filter(|header| header.name.eq_ignore_ascii_case("upgrade"))
+    {
+        line(head, "Upgrade", header.value);
+    }
+}
+
+fn framing_line(framing: &Framing, form: Form, stated: &Stated, head: &mut Vec<u8>) {
+    match (framing, form) {
+        (Framing::Length(length), _) => drop(write!(head, "Content-Length: {length}\r\n")),
+        (_, Form::Chunked) | (Framing::Chunked(_), Form::AsTheyCame) => {
+            head.extend_from_slice(b"Transfer-Encoding: chunked\r\n");
+        }
+        // An answer to HEAD, or a 304, tells how long the body would be.
+        (Framing::Empty, _) => {
+            if let Some(length) = stated.length {
+                let _ = write!(head, "Content-Length: {length}\r\n");
+            }
+        }
+        _ => {}
+    }
+}
+
+/// What the headers say of the body's end and of the connection.
+struct Stated {
+    length: Option<u64>,
+    chunked: bool,
+    keeps_connection: bool,
+}
+
+impl Stated {
+    /// `None` where they contradict one another or name a coding that is not chunked.
+    fn of(headers: &[httparse::Header<'_>], is_http_11: bool) -> Option<Self> {
+        let mut stated = Self {
+            length: None,
+            chunked: false,
+            keeps_connection: is_http_11,
+        };
+        for header in headers {
+            let name = header.name.as_bytes();
+            match name.len() {
+                10 if name.eq_ignore_ascii_case(b"connection") => stated.connection(header.value, is_http_11),
+                14 if name.eq_ignore_ascii_case(b"content-length") => stated.length(header.value)?,
+                17 if name.eq_ignore_ascii_case(b"transfer-encoding") => {
+                    let is_chunked = header.value.trim_ascii().eq_ignore_ascii_case(b"chunked");
+                    if stated.chunked || !is_chunked || !is_http_11 {
+                        return None;
+                    }
+                    stated.chunked = true;
+                }
+                _ => {}
+            }
+        }
+        if stated.chunked && stated.length.take().is_some() {
+            // Which of the two the server meant shows only now: its connection is not trusted any further.
+            stated.keeps_connection = false;
+        }
+        Some(stated)
+    }
+
+    fn connection(&mut self, value: &[u8], is_http_11: bool) {
+        for token in value.split(|&byte| byte == b',').map(<[u8]>::trim_ascii) {
+            if token.eq_ignore_ascii_case(b"close") {
+                self.keeps_connection = false;
+            } else if !is_http_11 && token.eq_ignore_ascii_case(b"keep-alive") {
+                self.keeps_connection = true;
+            }
+        }
+    }
+
+    fn length(&mut self, value: &[u8]) -> Option<()> {
+        let digits = value.trim_ascii();
+        let plain = !digits.is_empty() && digits.iter().all(u8::is_ascii_digit);
+        let length: u64 = std::str::from_utf8(digits).ok().filter(|_| plain)?.parse().ok()?;
+        if self.length.replace(length).is_some_and(|before| before != length) {
+            None
+        } else {
+            Some(())
+        }
+    }
+
+    fn framing(&self) -> Framing {
+        match (self.chunked, self.length) {
+            (true, _) => Framing::Chunked(Chunks::default()),
+            (false, Some(length)) => Framing::Length(length),
+            (false, None) => Framing::UntilClose,
+        }
+    }
+}
+
+fn line(head: &mut Vec<u8>, name: &str, value: &[u8]) {
+    head.extend_from_slice(name.as_bytes());
+    head.extend_from_slice(b": ");
+    head.extend_from_slice(value);
+    head.extend_from_slice(b"\r\n");
+}

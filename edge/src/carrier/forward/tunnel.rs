@@ -1,0 +1,68 @@
+//! An upgraded connection: bytes both ways, until either side has enough.
+
+use pingora_core::apps::ReusedHttpStream;
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+
+use super::client::Client;
+use super::connection::Connection;
+use super::reply::Reply;
+use crate::exchange::{Exchange, Outcome};
+
+/// Never returns a connection: what was upgraded is no HTTP any more.
+pub(super) async fn run(
+    mut client: Client,
+    mut connection: Connection,
+    reply: Reply,
+    mut exchange: Box<Exchange>,
+) -> Option<ReusedHttpStream> {
+    exchange.response_head(reply.status);
+    let mut out = reply.head;
+    out.extend_from_slice(&reply.first);
+    let pipelined = client.pipelined.split();
+    let begun = async {
+        client.send(&out).await?;
+        connection.write_all(&pipelined).await?;
+        connection.flush().await
+    };
+    if begun.await.is_ok() {
+        let (mut received, mut sent) = (0, 0);
+        copy_until_either_ends(&mut client, &mut connection, &mut received, &mut sent).await;
+        let _ = exchange.request_chunk(received);
+        exchange.response_chunk(sent);
+    }
+    exchange.close(Outcome::Complete);
+    None
+}
+
+/// A WebSocket's close frames cross before either side closes, so the first end is the end of both.
+async fn copy_until_either_ends(
+    client: &mut Client,
+    connection: &mut Connection,
+    received: &mut usize,
+    sent: &mut usize,
+) {
+    let mut from_client = vec![0; 8 * 1024];
+    let mut from_server = vec![0; 8 * 1024];
+    loop {
+        tokio::select! {
+            read = client.stream.read(&mut from_client) => match read {
+                Ok(bytes) if bytes > 0 => {
+                    *received += bytes;
+                    if connection.write_all(&from_client[..bytes]).await.is_err() || connection.flush().await.is_err() {
+                        return;
+                    }
+                }
+                _ => return,
+            },
+            read = connection.read(&mut from_server) => match read {
+                Ok(bytes) if bytes > 0 => {
+                    *sent += bytes;
+                    if client.send(&from_server[..bytes]).await.is_err() {
+                        return;
+                    }
+                }
+                _ => return,
+            },
+        }
+    }
+}

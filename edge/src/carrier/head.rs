@@ -1,0 +1,50 @@
+//! A request's head as an exchange sees it, from a session that has read one.
+
+use std::net::{Ipv4Addr, SocketAddr};
+
+use http::header;
+use pingora_core::protocols::http::ServerSession;
+use pingora_http::RequestHeader;
+
+use crate::exchange::Head;
+
+/// Calls `with` with the session's head.
+pub(super) fn of<T>(session: &ServerSession, tls: bool, with: impl FnOnce(&Head<'_>) -> T) -> T {
+    let request = session.req_header();
+    let raw = session.to_h1_raw();
+    with(&Head {
+        client: client_address(session),
+        tls,
+        method: &request.method,
+        target: raw_target(&raw).unwrap_or_else(|| request.raw_path()),
+        headers: &request.headers,
+        content_length: content_length(request),
+    })
+}
+
+pub(super) fn content_length(request: &RequestHeader) -> Option<u64> {
+    request.headers.get(header::CONTENT_LENGTH)?.to_str().ok()?.parse().ok()
+}
+
+pub(super) fn expects_continue(request: &RequestHeader) -> bool {
+    let expect = request.headers.get(header::EXPECT);
+    expect.is_some_and(|value| value.as_bytes().eq_ignore_ascii_case(b"100-continue"))
+}
+
+/// The request target as it came: pingora drops a fragment, which we refuse.
+fn raw_target(raw_head: &[u8]) -> Option<&[u8]> {
+    let line = raw_head
+        .split(|&byte| byte == b'\r' || byte == b'\n')
+        .find(|line| !line.is_empty())?;
+    line.split(|&byte| byte == b' ')
+        .nth(1)
+        .filter(|target| !target.is_empty())
+}
+
+fn client_address(session: &ServerSession) -> SocketAddr {
+    let unknown = SocketAddr::from((Ipv4Addr::UNSPECIFIED, 0));
+    session
+        .client_addr()
+        .and_then(|address| address.as_inet().copied())
+        .unwrap_or(unknown)
+}
