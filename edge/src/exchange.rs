@@ -1,9 +1,9 @@
 //! One request's decisions and state, from its head to its account. It moves no bytes: a carrier asks it.
 //!
 //! ```text
-//!  open ──▶ Forward ──────────────▶ next_server ──▶ origin ──▶ response_head ──▶ close
-//!    │ └──▶ ReadBody ──▶ body_read ─┘     ▲                │
-//!    └────▶ Refuse                        └── failed ◀─────┘ (before the first response byte)
+//!  open ──▶ Forward ──────────────▶ next_server ──▶ origin, write_target ──▶ response_head ──▶ close
+//!    │ └──▶ ReadBody ──▶ body_read ─┘     ▲                   │
+//!    └────▶ Refuse                        └ server_unreachable┘ (before the first response byte)
 //! ```
 
 mod account;

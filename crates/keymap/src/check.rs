@@ -81,11 +81,10 @@ fn section<'t, T>(
 ) -> Vec<std::sync::Arc<T>> {
     let Some(field) = field else { return Vec::new() };
     let named = named(field.node, kind, report);
-    named
-        .into_iter()
-        .filter_map(|named| check(named, report))
-        .map(std::sync::Arc::new)
-        .collect()
+    let checked = named.into_iter().filter_map(|named| check(named, report));
+    let mut all: Vec<_> = checked.map(std::sync::Arc::new).collect();
+    all.shrink_to_fit();
+    all
 }
 
 /// A router, service or middleware before it is checked.

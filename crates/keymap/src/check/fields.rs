@@ -114,7 +114,7 @@ pub(super) fn named<'t>(node: Node<'t>, kind: &str, report: &mut Report<'_>) -> 
     let mut known: HashMap<std::sync::Arc<str>, Position> = HashMap::with_capacity(entries.len());
     let mut all = Vec::with_capacity(entries.len());
     for Entry { key, position, value } in entries {
-        let name: std::sync::Arc<str> = key.into();
+        let name = report.name(&key);
         if let Some(first) = known.get(&name) {
             repeated(shown_name(&name), position, *first, report);
             continue;

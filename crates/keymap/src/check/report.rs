@@ -3,7 +3,9 @@
 //! Invariant: nothing that a person wrote is quoted unless its form says that it is no key. A key can end up anywhere
 //! (a rule pasted into `service`, a line indented wrongly), and what is reported here goes to logs and to `/health`.
 
+use std::collections::HashSet;
 use std::path::Path;
+use std::sync::Arc;
 
 use crate::problem::{Position, Problem, Severity};
 
@@ -19,6 +21,8 @@ pub(super) struct Report<'a> {
     problems: Vec<Problem>,
     errors: usize,
     left_out: usize,
+    /// Names that stand in the file: most stand there more than once, and each is kept once.
+    names: HashSet<Arc<str>>,
 }
 
 impl<'a> Report<'a> {
@@ -29,7 +33,17 @@ impl<'a> Report<'a> {
             problems: Vec::new(),
             errors: 0,
             left_out: 0,
+            names: HashSet::new(),
         }
+    }
+
+    pub(super) fn name(&mut self, name: &str) -> Arc<str> {
+        if let Some(known) = self.names.get(name) {
+            return Arc::clone(known);
+        }
+        let name: Arc<str> = name.into();
+        self.names.insert(Arc::clone(&name));
+        name
     }
 
     pub(super) fn error(

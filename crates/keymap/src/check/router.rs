@@ -89,7 +89,7 @@ fn service(field: Field<'_>, report: &mut Report<'_>) -> Option<Arc<str>> {
         report.error(text.node.position, "an empty text", "A router needs a service.", fix);
         return None;
     }
-    Some(local(&text.value().trim().into()))
+    Some(local(&report.name(text.value().trim())))
 }
 
 fn local(name: &Arc<str>) -> Arc<str> {

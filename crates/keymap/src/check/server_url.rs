@@ -1,6 +1,7 @@
 //! A server's address: `http://host:port`, with a path where `preservePath` asks for it.
 
 use std::net::Ipv6Addr;
+use std::sync::Arc;
 
 use crate::mapping::{ServerUrl, UrlScheme};
 
@@ -68,7 +69,11 @@ pub(super) fn parse(url: &str) -> Result<ServerUrl, Refusal> {
         scheme,
         host: host.to_ascii_lowercase().into(),
         port,
-        path: path.trim_end_matches('/').into(),
+        path: match path.trim_end_matches('/') {
+            // The one empty text that all share.
+            "" => Arc::default(),
+            path => path.into(),
+        },
     })
 }
 

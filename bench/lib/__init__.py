@@ -1,0 +1,1 @@
+"""The orchestrator of the benchmarks: builds, installs, starts, pins, samples, compares, writes."""

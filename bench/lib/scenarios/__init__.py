@@ -1,0 +1,10 @@
+"""The scenarios, in the order they are run and reported."""
+
+from types import ModuleType
+
+from . import aggregate, cancel, idle, keys, long, reload, small, streams
+
+ALL: dict[str, ModuleType] = {
+    module.__name__.rpartition(".")[2]: module
+    for module in (keys, small, streams, long, reload, cancel, idle, aggregate)
+}
