@@ -36,7 +36,7 @@ use bytes::Bytes;
 use pingora_core::apps::{HttpPersistentSettings, ReusedHttpStream};
 use pingora_core::protocols::http::ServerSession;
 
-use super::head::expects_continue;
+use super::head::{asks_for_websocket, expects_continue};
 use super::{answer, body, head};
 use crate::error::Refusal;
 use crate::exchange::{Exchange, Outcome, Verdict};
@@ -143,7 +143,7 @@ impl Forwarder {
                 }
                 Err(error) => return Box::pin(end_in_session(session, exchange, error.into())).await,
             }
-            let is_upgrade = session.is_upgrade_req();
+            let is_upgrade = session.is_upgrade_req() && asks_for_websocket(session.req_header());
             let Some(client) = Client::of(session).await else {
                 exchange.close(Outcome::ClientGone);
                 return None;

@@ -31,6 +31,14 @@ pub(super) fn expects_continue(request: &RequestHeader) -> bool {
     expect.is_some_and(|value| value.as_bytes().eq_ignore_ascii_case(b"100-continue"))
 }
 
+/// Whether the request asks for a WebSocket. No other upgrade is passed on: what is upgraded is a tunnel, and one that
+/// speaks HTTP (`h2c`) would carry requests past every rule.
+pub(super) fn asks_for_websocket(request: &RequestHeader) -> bool {
+    let mut protocols = request.headers.get_all(header::UPGRADE).iter();
+    let only = protocols.next().filter(|_| protocols.next().is_none());
+    only.is_some_and(|protocol| protocol.as_bytes().eq_ignore_ascii_case(b"websocket"))
+}
+
 /// The request target as it came: pingora drops a fragment, which we refuse.
 fn raw_target(raw_head: &[u8]) -> Option<&[u8]> {
     let line = raw_head

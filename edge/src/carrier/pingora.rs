@@ -18,7 +18,7 @@ use pingora_core::{Error, ErrorSource, ErrorType, Result};
 use pingora_http::{RequestHeader, ResponseHeader};
 use pingora_proxy::{FailToProxy, ProxyHttp, ProxyWarnLogContext, Session};
 
-use crate::carrier::head::content_length;
+use crate::carrier::head::{asks_for_websocket, content_length};
 use crate::carrier::{answer, head};
 use crate::error::Refusal;
 use crate::exchange::{Exchange, Outcome, Verdict};
@@ -160,13 +160,16 @@ impl ProxyHttp for PingoraCarrier {
 
     async fn response_filter(
         &self,
-        _: &mut Session,
+        session: &mut Session,
         response: &mut ResponseHeader,
         carried: &mut Carried,
     ) -> Result<()> {
         let status = response.status;
         if status.is_informational() && status != http::StatusCode::SWITCHING_PROTOCOLS {
             return Ok(());
+        }
+        if status == http::StatusCode::SWITCHING_PROTOCOLS && !asks_for_websocket(session.req_header()) {
+            return Err(carried.refused(Refusal::UpstreamFailed));
         }
         carried.response_begun = true;
         let exchange = carried.exchange()?;

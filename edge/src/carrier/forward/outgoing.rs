@@ -11,7 +11,7 @@ use tokio::io::AsyncWriteExt;
 
 use super::connection::Connection;
 use super::scratch::{self, Filled};
-use crate::carrier::head::{content_length, expects_continue};
+use crate::carrier::head::{asks_for_websocket, content_length, expects_continue};
 use crate::error::Refusal;
 use crate::exchange::Exchange;
 
@@ -117,11 +117,8 @@ impl Outgoing {
             Framing::Length(length) => drop(write!(wire, "Content-Length: {length}\r\n")),
             Framing::Chunked => wire.extend_from_slice(b"Transfer-Encoding: chunked\r\n"),
         }
-        if session.is_upgrade_req()
-            && let Some(protocol) = request.headers.get(http::header::UPGRADE)
-        {
-            wire.extend_from_slice(b"Connection: Upgrade\r\n");
-            line(wire, b"Upgrade", protocol.as_bytes());
+        if session.is_upgrade_req() && asks_for_websocket(request) {
+            wire.extend_from_slice(b"Connection: Upgrade\r\nUpgrade: websocket\r\n");
         }
         wire.extend_from_slice(b"\r\n");
         self.head_bytes = wire.len();

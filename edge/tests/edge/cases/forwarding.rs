@@ -247,3 +247,30 @@ fn pipelined_requests_are_answered_in_order() {
         assert_eq!(connection.answer(false).text(), format!("GET /{n} HTTP/1.1"));
     }
 }
+
+#[test]
+fn no_upgrade_but_a_websocket_is_passed_on() {
+    let origin = Origin::answering("ok");
+    let world = world_of(&origin);
+    for upgrade in ["h2c", "websocket, h2c", "TLS/1.0"] {
+        let request = format!(
+            "GET /v1/models HTTP/1.1\r\n{KEY}Connection: Upgrade, HTTP2-Settings\r\nUpgrade: {upgrade}\r\nHTTP2-Settings: AAMAAABkAAQAAP__\r\n\r\n"
+        );
+        assert_eq!(world.send(&request).text(), "ok", "{upgrade}");
+    }
+    assert!(
+        origin.seen().iter().all(|seen| seen.header("upgrade").is_none()),
+        "{:?}",
+        origin.seen()
+    );
+}
+
+#[test]
+fn a_server_that_switches_unasked_is_502() {
+    let origin = Origin::scripted(|_, stream| {
+        let _ = stream.write_all(b"HTTP/1.1 101 Switching Protocols\r\nUpgrade: h2c\r\nConnection: Upgrade\r\n\r\n");
+        false
+    });
+    let world = world_of(&origin);
+    assert_eq!(world.send(&format!("GET / HTTP/1.1\r\n{KEY}\r\n")).status, 502);
+}
