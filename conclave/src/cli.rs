@@ -81,6 +81,9 @@ pub(crate) struct DoorArgs {
     /// Largest request body in MiB
     #[arg(long, value_name = "MIB", default_value_t = 256, env = "CONCLAVE_BODY_MAX_MIB")]
     pub(crate) body_max_mib: u64,
+    /// Seconds a client may take over a request's headers, from their first byte on
+    #[arg(long, value_name = "SECONDS", default_value_t = 10.0, env = "CONCLAVE_HEAD_TIMEOUT")]
+    pub(crate) head_timeout: f64,
     /// Seconds to reach a server, TLS included
     #[arg(
         long,

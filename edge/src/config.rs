@@ -25,7 +25,7 @@ pub struct EdgeConfig {
 /// What carries HTTP/1.1. The outcome is the same; a test holds one against the other.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum Carrier {
-    /// Our own, on pingora-core.
+    /// Our own.
     #[default]
     Forwarder,
     PingoraProxy,
@@ -54,6 +54,8 @@ impl Default for Bounds {
 
 #[derive(Debug, Clone)]
 pub struct Timeouts {
+    /// For a request's head, from its first byte to its last.
+    pub head: Duration,
     /// For reaching a server, TLS included.
     pub connect: Duration,
     /// Between two reads from a server. `None`: a slow prefill is never cut.
@@ -65,6 +67,7 @@ pub struct Timeouts {
 impl Default for Timeouts {
     fn default() -> Self {
         Self {
+            head: Duration::from_secs(10),
             connect: Duration::from_secs(5),
             read: None,
             drain: None,

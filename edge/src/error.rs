@@ -24,6 +24,9 @@ pub(crate) enum Refusal {
     UpstreamFailed,
     UpstreamTimeout,
     BadRequest,
+    HeadTooLarge,
+    RequestTimeout,
+    MethodNotAllowed,
 }
 
 impl Refusal {
@@ -140,6 +143,19 @@ impl Refusal {
                 "The server took longer than configured.",
             ),
             Self::BadRequest => (400, INVALID, "bad_request", "The request is not valid HTTP."),
+            Self::HeadTooLarge => (
+                431,
+                INVALID,
+                "headers_too_large",
+                "The request's headers are over 64 KiB or more than 100.",
+            ),
+            Self::RequestTimeout => (
+                408,
+                INVALID,
+                "request_timeout",
+                "The request's headers did not come in time.",
+            ),
+            Self::MethodNotAllowed => (405, INVALID, "method_not_allowed", "This edge opens no tunnels."),
         }
     }
 }

@@ -47,7 +47,6 @@ pub(crate) struct Exchange {
     tls: bool,
     request_id: RequestId,
     method: http::Method,
-    host: String,
     target: Option<Target>,
     route: Option<Arc<Route>>,
     destination: Option<Destination>,
@@ -71,7 +70,6 @@ impl Exchange {
             tls: head.tls,
             request_id: RequestId::of(head.headers),
             method: head.method.clone(),
-            host: String::new(),
             target: None,
             route: None,
             destination: None,
@@ -102,7 +100,6 @@ impl Exchange {
 
     fn read_head(&mut self, head: &Head<'_>) -> Result<(), Refusal> {
         let target = Target::parse(head.target).map_err(Refusal::BadTarget)?;
-        self.host = head::host(&target, head.headers);
         self.target = Some(target);
         if head
             .content_length
@@ -124,7 +121,7 @@ impl Exchange {
         let request = keymap::Request {
             credential: credential.as_ref(),
             method: self.method.as_str(),
-            host: &self.host,
+            host: &head::host(target, headers),
             path: target.path(),
             query: target.query(),
             headers,
@@ -250,6 +247,10 @@ impl Exchange {
 
     pub(crate) fn response_chunk(&mut self, bytes: usize) {
         self.response_bytes += bytes as u64;
+    }
+
+    pub(crate) fn started(&self) -> Instant {
+        self.started
     }
 
     pub(crate) fn request_id(&self) -> &[u8] {

@@ -7,8 +7,8 @@ use keymap::{ServerUrl, Snapshot};
 
 use crate::access_log::AccessLog;
 use crate::balance::ServerSet;
-use crate::config::{Bounds, Carrier, Timeouts};
-use crate::drain::InFlight;
+use crate::config::{Bounds, Timeouts};
+use crate::drain::{InFlight, Stop};
 use crate::metrics::Metrics;
 
 pub(crate) struct Plane {
@@ -16,10 +16,10 @@ pub(crate) struct Plane {
     pub(crate) aggregator: Option<Arc<ServerSet>>,
     pub(crate) bounds: Bounds,
     pub(crate) timeouts: Timeouts,
-    pub(crate) carrier: Carrier,
     pub(crate) metrics: Arc<Metrics>,
     pub(crate) access_log: Option<AccessLog>,
     pub(crate) in_flight: Arc<InFlight>,
+    pub(crate) stop: Stop,
 }
 
 pub(crate) fn aggregator_servers(url: &ServerUrl) -> Arc<ServerSet> {

@@ -8,35 +8,26 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use arc_swap::ArcSwap;
-use async_trait::async_trait;
 use keymap::Snapshot;
-use pingora_core::ErrorType;
-use pingora_core::apps::{HttpServerApp, ReusedHttpStream};
 use pingora_core::listeners::{L4BufferSettings, ListenerConfig};
-use pingora_core::protocols::http::ServerSession;
-use pingora_core::server::configuration::ServerConf;
 use pingora_core::server::{Fds, ShutdownWatch};
 use pingora_core::services::Service as _;
 use pingora_core::services::listening::Service;
-use pingora_proxy::{HttpProxy, http_proxy};
 use tokio::runtime::Handle;
 use tokio::sync::watch;
 
 use crate::access_log::AccessLog;
 use crate::admin;
-use crate::carrier::forward::Forwarder;
-use crate::carrier::pingora::PingoraCarrier;
+use crate::carrier::forward::{self, Forwarder};
+use crate::carrier::pingora;
 use crate::config::{Carrier, EdgeConfig, EntryPoint};
-use crate::drain::InFlight;
+use crate::drain::{InFlight, Stop};
 use crate::metrics::Metrics;
 use crate::plane::{self, Plane};
 use crate::threads::Threads;
 
 /// Connections the kernel holds for us until they are accepted: a burst of clients after a restart.
 const BACKLOG: u32 = 4096;
-
-/// Idle connections to servers, kept at most 4 s each. Below the peak concurrency, reuse fails and CPU doubles.
-const POOL_CONNECTIONS: usize = 2048;
 
 /// A listener's buffers for each connection. pingora's own are 64 KiB: most of what an idle client would cost.
 const READ_BUFFER_BYTES: usize = 4096;
@@ -75,6 +66,7 @@ impl std::error::Error for StartError {}
 pub struct BoundEdge {
     threads: Threads,
     plane: Arc<Plane>,
+    carrier: Carrier,
     listeners: Vec<(EntryPoint, TcpListener)>,
     admin: Option<TcpListener>,
 }
@@ -97,11 +89,11 @@ impl BoundEdge {
         let metrics = Arc::new(Metrics::new().map_err(StartError::Metrics)?);
         let access_log = config.access_log.map(|target| AccessLog::start(target, &metrics));
         let plane = Plane {
+            stop: Stop::default(),
             mappings,
             aggregator: config.aggregator.as_ref().map(plane::aggregator_servers),
             bounds: config.bounds,
             timeouts: config.timeouts,
-            carrier: config.carrier,
             metrics,
             access_log: access_log.transpose().map_err(StartError::AccessLog)?,
             in_flight: Arc::new(InFlight::default()),
@@ -109,6 +101,7 @@ impl BoundEdge {
         Ok(Self {
             threads,
             plane: Arc::new(plane),
+            carrier: config.carrier,
             listeners,
             admin,
         })
@@ -130,9 +123,14 @@ impl BoundEdge {
     pub fn start(self) -> RunningEdge {
         let (stop, stopping) = watch::channel(false);
         for (entry, listener) in self.listeners {
-            self.threads
-                .handle()
-                .spawn(serve(self.plane.clone(), entry, listener, stopping.clone()));
+            let plane = self.plane.clone();
+            match self.carrier {
+                Carrier::Forwarder => self.threads.handle().spawn(serve(plane, entry, listener)),
+                Carrier::PingoraProxy => {
+                    let serve = serve_with_pingora(plane, entry, listener, stopping.clone());
+                    self.threads.handle().spawn(serve)
+                }
+            };
         }
         if let Some(listener) = self.admin {
             self.threads
@@ -159,6 +157,7 @@ impl RunningEdge {
     /// drain time-out is configured and passed).
     pub fn stop(self) -> usize {
         let _ = self.stop.send(true);
+        self.plane.stop.begin();
         let in_flight = self.plane.in_flight.clone();
         let drain = self.plane.timeouts.drain;
         tracing::info!(connections = in_flight.count(), "draining");
@@ -194,15 +193,27 @@ fn listen(runtime: &Handle, address: SocketAddr) -> Result<TcpListener, StartErr
         }?;
         // Else a restart waits for the old connections' TIME_WAIT.
         socket.set_reuseaddr(true)?;
+        // What is accepted inherits both: a token is not held back to be sent with the next one, and a client whose
+        // machine has vanished is noticed.
+        socket.set_nodelay(true)?;
+        socket.set_keepalive(true)?;
         socket.bind(address)?;
         socket.listen(BACKLOG)?.into_std()
     };
     socket().map_err(|error| StartError::Bind { address, error })
 }
 
-async fn serve(plane: Arc<Plane>, entry: EntryPoint, listener: TcpListener, stopping: ShutdownWatch) {
+async fn serve(plane: Arc<Plane>, entry: EntryPoint, listener: TcpListener) {
+    let forwarder = Arc::new(Forwarder::new(plane, entry.name, false));
+    match tokio::net::TcpListener::from_std(listener) {
+        Ok(listener) => forward::serve(forwarder, listener).await,
+        Err(error) => tracing::error!(%error, "a listener cannot be served"),
+    }
+}
+
+async fn serve_with_pingora(plane: Arc<Plane>, entry: EntryPoint, listener: TcpListener, stopping: ShutdownWatch) {
     let address = entry.listen.to_string();
-    let mut service = Service::new("edge".to_owned(), Downstream::new(&plane, entry.name));
+    let mut service = Service::new("edge".to_owned(), pingora::Downstream::new(plane, entry.name));
     service.add_listener(
         ListenerConfig::tcp(address.clone()).l4_buffer(L4BufferSettings::new(READ_BUFFER_BYTES, WRITE_BUFFER_BYTES)),
     );
@@ -210,86 +221,4 @@ async fn serve(plane: Arc<Plane>, entry: EntryPoint, listener: TcpListener, stop
     descriptors.add(address, listener.into_raw_fd());
     let descriptors = Arc::new(parking_lot::Mutex::new(descriptors));
     service.start_service(Some(descriptors), stopping, 1).await;
-}
-
-/// Counts connections, reads each request's head, and hands it to the carrier it is for.
-struct Downstream {
-    forwarder: Forwarder,
-    proxy: Arc<HttpProxy<PingoraCarrier>>,
-    carrier: Carrier,
-    in_flight: Arc<InFlight>,
-}
-
-impl Downstream {
-    fn new(plane: &Arc<Plane>, entry_point: Option<Arc<str>>) -> Self {
-        let conf = ServerConf {
-            upstream_keepalive_pool_size: POOL_CONNECTIONS,
-            ..ServerConf::default()
-        };
-        let carrier = PingoraCarrier {
-            plane: plane.clone(),
-            entry_point: entry_point.clone(),
-            tls: false,
-        };
-        Self {
-            forwarder: Forwarder::new(plane.clone(), entry_point, false),
-            proxy: Arc::new(http_proxy(&Arc::new(conf), carrier)),
-            carrier: plane.carrier,
-            in_flight: plane.in_flight.clone(),
-        }
-    }
-
-    /// The head, or `None` where the connection has none to give: closed, malformed (400), or let go by a stop.
-    async fn with_head(mut session: ServerSession, stopping: &ShutdownWatch) -> Option<ServerSession> {
-        let mut stopped = stopping.clone();
-        let read = tokio::select! {
-            // What has come already is answered, also while stopping.
-            biased;
-            read = session.read_request() => read,
-            _ = stopped.wait_for(|stopped| *stopped) => return None,
-        };
-        match read {
-            Ok(true) if session.req_header().method == http::Method::CONNECT => {
-                let _ = session.respond_error(405).await;
-                None
-            }
-            Ok(true) => {
-                if *stopping.borrow() {
-                    session.set_keepalive(None);
-                }
-                Some(session)
-            }
-            Ok(false) => None,
-            Err(error) => {
-                if error.etype() == &ErrorType::InvalidHTTPHeader {
-                    let _ = session.respond_error(400).await;
-                }
-                session.shutdown().await;
-                None
-            }
-        }
-    }
-}
-
-#[async_trait]
-impl HttpServerApp for Downstream {
-    async fn process_new_http(
-        self: &Arc<Self>,
-        mut session: ServerSession,
-        stopping: &ShutdownWatch,
-    ) -> Option<ReusedHttpStream> {
-        let _counted = self.in_flight.enter();
-        // Else a client that sends its next request early would have its answer cut.
-        session.set_pipelining_enabled(true);
-        if self.carrier == Carrier::PingoraProxy || session.is_http2() {
-            return self.proxy.process_new_http(session, stopping).await;
-        }
-        let session = Self::with_head(session, stopping).await?;
-        // A connection that answered its last request while we are stopping is not waited on for another.
-        self.forwarder.serve(session).await.filter(|_| !*stopping.borrow())
-    }
-
-    async fn http_cleanup(&self) {
-        self.proxy.http_cleanup().await;
-    }
 }

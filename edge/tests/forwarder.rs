@@ -4,5 +4,7 @@
 mod cases;
 #[path = "edge/harness.rs"]
 mod harness;
+#[path = "edge/strict.rs"]
+mod strict;
 
 const CARRIER: edge::Carrier = edge::Carrier::Forwarder;

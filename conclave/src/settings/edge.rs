@@ -26,6 +26,7 @@ pub(crate) fn compose(door: &DoorArgs, aggregator: Option<ServerUrl>, file: &Sta
             body_bytes_max: door.body_max_mib.saturating_mul(1 << 20),
         },
         timeouts: Timeouts {
+            head: seconds("--head-timeout", door.head_timeout)?,
             connect: seconds("--connect-timeout", door.connect_timeout)?,
             read: door
                 .read_timeout

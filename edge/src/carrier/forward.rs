@@ -1,61 +1,78 @@
-//! The carrier for HTTP/1.1, on pingora-core alone: its listener, TLS and server session, and a forwarding path of our
-//! own.
+//! The carrier for HTTP/1.1, our own from the accepted socket to the server's.
 //!
 //! ```text
-//!  session (pingora) ── head ──▶ exchange
-//!        │ body, as it comes
-//!        ▼
-//!   Outgoing ── one send for head and body ──▶ Connection ── Reply (head, parsed once) ──▶ relay ──▶ Client
-//!        │                                                                                   ▲
-//!        └── request complete: the session gives its stream up, and becomes a ───────────────┘
+//!  listener ─▶ session ── head, parsed once ──▶ exchange
+//!                │ body, as it comes
+//!                ▼
+//!             Outgoing ── one send for head and body ──▶ Connection ── Reply (head, parsed once) ──▶ relay ──▶ Client
 //! ```
 //!
-//! Once a request is complete, pingora's session is dissolved and the answer is written to the bare stream: a head and
-//! the first bytes of the body leave in one send, a well-formed chunked body is passed on byte for byte, and a stream
-//! that waits holds neither buffers nor the request's headers. Where a server answers before the request is complete,
-//! `early` drives both directions through the session.
+//! A head and the first bytes of a body leave in one send, in both directions; a well-formed chunked answer is passed on
+//! byte for byte; and a stream that waits holds neither buffers nor the request's headers. Where a server answers before
+//! the request is complete, `early` drives both directions.
 //!
-//! What a request rarely comes to is boxed: a future is as large as the largest thing it may wait for, it is copied when
-//! a request begins, and a stream holds it until its end.
+//! What a request needs until its answer begins is one boxed future ([`Forwarder::begin`]), gone when only bytes are
+//! left to pass on ([`Forwarder::pass_on`]); what it rarely comes to is boxed again: a future is as large as the largest
+//! thing it may wait for.
 
 mod chunks;
 mod client;
 mod connection;
 mod early;
+mod inbound;
+mod kept;
+mod listener;
 mod outgoing;
+mod refusal;
 mod relay;
 mod reply;
+mod request;
 mod scratch;
+mod session;
 mod tunnel;
 
 use std::net::SocketAddr;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use bytes::Bytes;
-use pingora_core::apps::{HttpPersistentSettings, ReusedHttpStream};
-use pingora_core::protocols::http::ServerSession;
 
-use super::head::{asks_for_websocket, expects_continue};
-use super::{answer, body, head};
 use crate::error::Refusal;
 use crate::exchange::{Exchange, Outcome, Verdict};
 use crate::plane::Plane;
 use crate::upstream::Upstream;
 use client::Client;
 use connection::{Connection, Connections};
-use outgoing::{Outgoing, Sent};
-use relay::Relayed;
+use inbound::{BodyError, Inbound, WholeError};
+use kept::Budget;
+pub(crate) use listener::serve;
+use outgoing::{Outgoing, SendError, Sent};
+use relay::{NotBegun, PassError, Passage};
 use reply::{Reader, ReplyError};
-
-/// A kept-alive client that says nothing for so long is let go; the SDKs' pools keep theirs for less.
-const CLIENT_IDLE_SECONDS: u64 = 75;
+use request::Request;
 
 pub(crate) struct Forwarder {
     plane: Arc<Plane>,
     entry_point: Option<Arc<str>>,
     tls: bool,
     connections: Connections,
+    kept: Arc<Budget>,
+}
+
+/// How far a request was brought.
+enum Begun {
+    /// It is over.
+    Ended { goes_on: bool },
+    /// Its answer has begun.
+    Answering(Answering),
+}
+
+/// An answer on its way to the client: all that a stream holds until its end.
+struct Answering {
+    exchange: Box<Exchange>,
+    address: SocketAddr,
+    connection: Connection,
+    passage: Passage,
 }
 
 /// Why an exchange did not come to its end.
@@ -67,6 +84,9 @@ enum Trouble {
     Cut,
 }
 
+/// The connection to the client ends.
+const ENDED: Begun = Begun::Ended { goes_on: false };
+
 impl Forwarder {
     pub(crate) fn new(plane: Arc<Plane>, entry_point: Option<Arc<str>>, tls: bool) -> Self {
         let connections = Connections::new(plane.timeouts.connect);
@@ -75,34 +95,43 @@ impl Forwarder {
             entry_point,
             tls,
             connections,
+            kept: Arc::default(),
         }
     }
 
-    /// One request, whose head the session has read. Returns the connection where it may carry another.
-    pub(crate) async fn serve(&self, mut session: ServerSession) -> Option<ReusedHttpStream> {
-        if session.get_keepalive().is_some() {
-            session.set_keepalive(Some(CLIENT_IDLE_SECONDS));
-        }
-        let (exchange, verdict) = head::of(&session, self.tls, |head| {
-            Exchange::open(self.plane.clone(), self.entry_point.clone(), head)
-        });
+    /// One request, up to the beginning of its answer; a small one, to its end.
+    async fn begin(&self, client: &mut Client, mut request: Request) -> Begun {
+        client.terms = request.terms;
+        client.terms.keep_alive &= !self.plane.stop.is_stopping();
+        let head = request.head(client.address, self.tls);
+        let (exchange, verdict) = Exchange::open(self.plane.clone(), self.entry_point.clone(), &head);
+        client.active_at = exchange.started();
         // It is handed from phase to phase: a pointer is, where the futures of all phases would hold a copy.
         let mut exchange = Box::new(exchange);
         let body = match verdict {
             Verdict::Forward => Ok(None),
-            Verdict::ReadBody => Box::pin(self.read_body(&mut session, &mut exchange)).await.map(Some),
+            Verdict::ReadBody => Box::pin(self.read_body(client, &mut request, &mut exchange))
+                .await
+                .map(Some),
             Verdict::Refuse(refusal) => Err(Trouble::Refused(refusal)),
         };
         match body {
-            Ok(body) => self.forward(session, exchange, body).await,
-            Err(trouble) => Box::pin(end_in_session(session, exchange, trouble)).await,
+            Ok(body) => self.forward(client, request, exchange, body).await,
+            Err(trouble) => Box::pin(end(client, &mut request.body, exchange, trouble)).await,
         }
     }
 
-    async fn read_body(&self, session: &mut ServerSession, exchange: &mut Exchange) -> Result<Bytes, Trouble> {
-        let read = body::read_whole(session, self.plane.bounds.body_bytes_max).await;
-        let body = read.map_err(|_| Trouble::ClientGone)?.map_err(Trouble::Refused)?;
-        match exchange.body_read(&session.req_header().headers, &body) {
+    async fn read_body(
+        &self,
+        client: &mut Client,
+        request: &mut Request,
+        exchange: &mut Exchange,
+    ) -> Result<Bytes, Trouble> {
+        let body = request
+            .body
+            .read_whole(client, self.plane.bounds.body_bytes_max)
+            .await?;
+        match exchange.body_read(&request.headers, &body) {
             Verdict::Forward => Ok(body),
             Verdict::ReadBody => Err(Trouble::Refused(Refusal::BadRequest)),
             Verdict::Refuse(refusal) => Err(Trouble::Refused(refusal)),
@@ -111,43 +140,44 @@ impl Forwarder {
 
     async fn forward(
         &self,
-        mut session: ServerSession,
+        client: &mut Client,
+        mut request: Request,
         mut exchange: Box<Exchange>,
         body: Option<Bytes>,
-    ) -> Option<ReusedHttpStream> {
-        if body.is_none()
-            && expects_continue(session.req_header())
-            && Box::pin(session.write_continue_response()).await.is_err()
-        {
+    ) -> Begun {
+        let mut outgoing = Outgoing::new(&request, body, &self.kept);
+        if request.body.invite(client).await.is_err() {
             exchange.close(Outcome::ClientGone);
-            return None;
+            return ENDED;
         }
-        let mut outgoing = Outgoing::new(&session, body);
         loop {
             let (address, mut connection) = match self.reach(&mut exchange, outgoing.is_replayable()).await {
                 Ok(reached) => reached,
-                Err(refusal) => return Box::pin(end_in_session(session, exchange, Trouble::Refused(refusal))).await,
+                Err(refusal) => {
+                    return Box::pin(end(client, &mut request.body, exchange, Trouble::Refused(refusal))).await;
+                }
             };
-            outgoing.write_head(&session, &exchange);
-            match outgoing.send(&mut session, &mut connection, &mut exchange).await {
+            outgoing.write_head(&request, &exchange);
+            match outgoing
+                .send(client, &mut request.body, &mut connection, &mut exchange)
+                .await
+            {
                 Ok(Sent::Whole) => {}
-                Ok(Sent::EarlyAnswer(first)) => {
-                    let timeout = self.read_timeout();
-                    let answer = early::answer(session, exchange, connection, outgoing, first, timeout);
+                Ok(Sent::EarlyAnswer { first, upload }) => {
+                    let early = (first, upload);
+                    let answer = early::answer(client, request.body, exchange, connection, early, self.read_timeout());
                     return Box::pin(answer).await;
                 }
-                Err(outgoing::SendError::Upstream) if self.may_resend(&connection, &outgoing) => {
+                Err(SendError::Upstream) if self.may_resend(&connection, &outgoing) => {
                     exchange.connection_was_stale();
                     outgoing.needs_fresh_connection();
                     continue;
                 }
-                Err(error) => return Box::pin(end_in_session(session, exchange, error.into())).await,
+                Err(error) => return Box::pin(end(client, &mut request.body, exchange, error.into())).await,
             }
-            let is_upgrade = session.is_upgrade_req() && asks_for_websocket(session.req_header());
-            let Some(client) = Client::of(session).await else {
-                exchange.close(Outcome::ClientGone);
-                return None;
-            };
+            let is_upgrade = request.wants_websocket;
+            // A server may think for minutes: what was only needed to ask it goes now.
+            drop(request);
             return self
                 .answer(client, exchange, (address, connection), outgoing, is_upgrade)
                 .await;
@@ -157,48 +187,86 @@ impl Forwarder {
     /// The request is complete and sent; what comes now comes from the server.
     async fn answer(
         &self,
-        mut client: Client,
+        client: &mut Client,
         mut exchange: Box<Exchange>,
         (mut address, mut connection): (SocketAddr, Connection),
         mut outgoing: Outgoing,
         is_upgrade: bool,
-    ) -> Option<ReusedHttpStream> {
-        let mut reader = Reader::new(self.read_timeout());
+    ) -> Begun {
+        let reader = Reader::new(self.read_timeout(), is_upgrade);
         let reply = loop {
-            match reader.read(&mut connection, &mut client, &exchange, is_upgrade).await {
+            match reader.read(&mut connection, client, &exchange).await {
                 Ok(reply) => break reply,
-                Err(ReplyError::ClientGone) => {
-                    exchange.close(Outcome::ClientGone);
-                    return None;
-                }
                 Err(ReplyError::Nothing) if self.may_resend(&connection, &outgoing) => {
                     exchange.connection_was_stale();
                     outgoing.needs_fresh_connection();
                     match Box::pin(self.send_again(&mut exchange, &outgoing)).await {
                         Ok(reached) => (address, connection) = reached,
-                        Err(refusal) => return Box::pin(client.refuse(exchange, refusal)).await,
+                        Err(refusal) => return Box::pin(refuse(client, exchange, refusal)).await,
                     }
                 }
-                Err(ReplyError::Nothing | ReplyError::Malformed) => {
-                    return Box::pin(client.refuse(exchange, Refusal::UpstreamFailed)).await;
-                }
-                Err(ReplyError::Timeout) => return Box::pin(client.refuse(exchange, Refusal::UpstreamTimeout)).await,
+                Err(error) => return Box::pin(end_complete(client, exchange, error.into())).await,
             }
         };
-        // From here on nothing is sent again: what a retry would have needed goes.
-        drop(outgoing);
         if reply.status == 101 {
-            return Box::pin(tunnel::run(client, connection, reply, exchange)).await;
+            Box::pin(tunnel::run(client, connection, reply, exchange)).await;
+            return ENDED;
         }
-        let relayed = relay::relay(&mut client, &mut connection, reply, &mut exchange, self.read_timeout()).await;
-        finish(client, exchange, (address, connection), relayed).await
+        match Passage::begin(reply, client, &mut exchange).await {
+            Ok(passage) => {
+                let answering = Answering {
+                    exchange,
+                    address,
+                    connection,
+                    passage,
+                };
+                if !answering.passage.ended {
+                    return Begun::Answering(answering);
+                }
+                answering.complete(client);
+                Begun::Ended {
+                    goes_on: client.terms.keep_alive,
+                }
+            }
+            Err(NotBegun::Server) => Box::pin(refuse(client, exchange, Refusal::UpstreamFailed)).await,
+            Err(NotBegun::Client) => {
+                exchange.close(Outcome::ClientGone);
+                ENDED
+            }
+        }
+    }
+
+    /// The rest of an answer. True where the client's connection may carry another request.
+    async fn pass_on(&self, client: &mut Client, mut answering: Answering) -> bool {
+        let Answering {
+            exchange,
+            connection,
+            passage,
+            ..
+        } = &mut answering;
+        match relay::relay(client, connection, passage, exchange, self.read_timeout()).await {
+            Ok(()) => {
+                answering.complete(client);
+                client.terms.keep_alive
+            }
+            Err(PassError::Client) => {
+                exchange.close(Outcome::ClientGone);
+                false
+            }
+            // The client's connection is dropped in mid-answer: what broke off must not look complete.
+            Err(PassError::Server) => {
+                broke_off(exchange);
+                false
+            }
+        }
     }
 
     /// A connection to the next server that can be reached. A pooled one only for what could be sent again.
     async fn reach(&self, exchange: &mut Exchange, pooled: bool) -> Result<(SocketAddr, Connection), Refusal> {
+        let now = exchange.started();
         loop {
             let server = exchange.next_server()?;
-            match self.connect(server, pooled).await {
+            match self.connect(server, pooled.then_some(now)).await {
                 Ok(reached) => return Ok(reached),
                 Err(error) => {
                     tracing::warn!(server = server.label(), %error, "a server cannot be reached");
@@ -208,14 +276,10 @@ impl Forwarder {
         }
     }
 
-    async fn connect(&self, server: &Upstream, pooled: bool) -> std::io::Result<(SocketAddr, Connection)> {
+    /// A pooled connection where `pooled` says what time it is, else a fresh one.
+    async fn connect(&self, server: &Upstream, pooled: Option<Instant>) -> std::io::Result<(SocketAddr, Connection)> {
         let address = server.address().await?;
-        let idle = if pooled {
-            Connections::idle(server, address)
-        } else {
-            None
-        };
-        match idle {
+        match pooled.and_then(|now| Connections::idle(server, address, now)) {
             Some(connection) => Ok((address, connection)),
             None => Ok((address, Box::pin(self.connections.open(server, address)).await?)),
         }
@@ -229,7 +293,7 @@ impl Forwarder {
     ) -> Result<(SocketAddr, Connection), Refusal> {
         let server = exchange.current_server().ok_or(Refusal::NoServer)?;
         let failed = |_| Refusal::UpstreamFailed;
-        let (address, mut connection) = self.connect(server, false).await.map_err(failed)?;
+        let (address, mut connection) = self.connect(server, None).await.map_err(failed)?;
         outgoing.send_whole(&mut connection).await.map_err(failed)?;
         Ok((address, connection))
     }
@@ -244,68 +308,84 @@ impl Forwarder {
     }
 }
 
-impl From<outgoing::SendError> for Trouble {
-    fn from(error: outgoing::SendError) -> Self {
+impl Answering {
+    fn complete(mut self, client: &mut Client) {
+        client.active_at = Instant::now();
+        let server = self.exchange.current_server();
+        if let Some(server) = server.filter(|_| self.passage.keeps_connection) {
+            Connections::keep(server, self.address, self.connection, client.active_at);
+        }
+        self.exchange.close(Outcome::Complete);
+    }
+}
+
+impl From<SendError> for Trouble {
+    fn from(error: SendError) -> Self {
         match error {
-            outgoing::SendError::Upstream => Self::Refused(Refusal::UpstreamFailed),
-            outgoing::SendError::ClientGone => Self::ClientGone,
-            outgoing::SendError::Refused(refusal) => Self::Refused(refusal),
+            SendError::Upstream => Self::Refused(Refusal::UpstreamFailed),
+            SendError::Body(error) => error.into(),
+            SendError::Refused(refusal) => Self::Refused(refusal),
         }
     }
 }
 
-/// Ends an exchange whose answer came from a server.
-async fn finish(
-    client: Client,
-    mut exchange: Box<Exchange>,
-    (address, connection): (SocketAddr, Connection),
-    relayed: Relayed,
-) -> Option<ReusedHttpStream> {
-    match relayed {
-        Relayed::Whole { connection_usable } => {
-            if let Some(server) = exchange.current_server().filter(|_| connection_usable) {
-                Connections::keep(server, address, connection);
-            }
-            exchange.close(Outcome::Complete);
-            client.into_reused()
+impl From<BodyError> for Trouble {
+    fn from(error: BodyError) -> Self {
+        match error {
+            BodyError::ClientGone => Self::ClientGone,
+            BodyError::Malformed => Self::Refused(Refusal::BadRequest),
         }
-        Relayed::ClientGone => {
-            exchange.close(Outcome::ClientGone);
-            None
+    }
+}
+
+impl From<WholeError> for Trouble {
+    fn from(error: WholeError) -> Self {
+        match error {
+            WholeError::Body(error) => error.into(),
+            WholeError::TooLarge => Self::Refused(Refusal::BodyTooLarge),
         }
-        Relayed::NotBegun => Box::pin(client.refuse(exchange, Refusal::UpstreamFailed)).await,
-        // The client's connection is dropped in mid-answer: what broke off must not look complete.
-        Relayed::Broken => {
-            let server = exchange.current_server().map(Upstream::label);
-            tracing::warn!(server, "a server's answer broke off");
-            exchange.close(Outcome::UpstreamFailed);
-            None
+    }
+}
+
+impl From<ReplyError> for Trouble {
+    fn from(error: ReplyError) -> Self {
+        match error {
+            ReplyError::ClientGone => Self::ClientGone,
+            ReplyError::Nothing | ReplyError::Malformed => Self::Refused(Refusal::UpstreamFailed),
+            ReplyError::Timeout => Self::Refused(Refusal::UpstreamTimeout),
         }
     }
 }
 
 /// Ends an exchange whose request may not have been read to its end.
-async fn end_in_session(
-    mut session: ServerSession,
-    mut exchange: Box<Exchange>,
-    trouble: Trouble,
-) -> Option<ReusedHttpStream> {
-    let refusal = match trouble {
-        Trouble::Refused(refusal) => refusal,
-        Trouble::ClientGone | Trouble::Cut => {
-            let gone = matches!(trouble, Trouble::ClientGone);
-            exchange.close(if gone {
-                Outcome::ClientGone
-            } else {
-                Outcome::UpstreamFailed
-            });
-            return None;
+async fn end(client: &mut Client, body: &mut Inbound, mut exchange: Box<Exchange>, trouble: Trouble) -> Begun {
+    match trouble {
+        Trouble::Refused(refusal) => {
+            let goes_on = refusal::send(client, body, refusal, exchange.request_id()).await;
+            exchange.close(Outcome::Refused(refusal));
+            Begun::Ended { goes_on }
         }
-    };
-    let sent = answer::send(&mut session, refusal, Some(exchange.request_id())).await;
-    exchange.close(Outcome::Refused(refusal));
-    sent.ok()?;
-    let settings = HttpPersistentSettings::for_session(&session);
-    let reusable = session.finish().await.ok()??;
-    Some(ReusedHttpStream::from_reusable_stream(reusable, settings))
+        Trouble::ClientGone => {
+            exchange.close(Outcome::ClientGone);
+            ENDED
+        }
+        Trouble::Cut => {
+            broke_off(&mut exchange);
+            ENDED
+        }
+    }
+}
+
+async fn end_complete(client: &mut Client, exchange: Box<Exchange>, trouble: Trouble) -> Begun {
+    end(client, &mut Inbound::none(), exchange, trouble).await
+}
+
+async fn refuse(client: &mut Client, exchange: Box<Exchange>, refusal: Refusal) -> Begun {
+    end_complete(client, exchange, Trouble::Refused(refusal)).await
+}
+
+fn broke_off(exchange: &mut Exchange) {
+    let server = exchange.current_server().map(Upstream::label);
+    tracing::warn!(server, "a server's answer broke off");
+    exchange.close(Outcome::UpstreamFailed);
 }

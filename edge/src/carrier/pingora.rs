@@ -4,7 +4,11 @@
 //! only sends a body that was read early if its retry buffer (64 KiB) holds something, so buffering is switched on for
 //! the last piece alone and that piece is replaced by the whole body in `request_body_filter`.
 
+mod answer;
 mod body;
+mod downstream;
+mod head;
+mod leftover;
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -18,14 +22,14 @@ use pingora_core::{Error, ErrorSource, ErrorType, Result};
 use pingora_http::{RequestHeader, ResponseHeader};
 use pingora_proxy::{FailToProxy, ProxyHttp, ProxyWarnLogContext, Session};
 
-use crate::carrier::head::{asks_for_websocket, content_length};
-use crate::carrier::{answer, head};
 use crate::error::Refusal;
 use crate::exchange::{Exchange, Outcome, Verdict};
 use crate::plane::Plane;
 use crate::request_id::X_REQUEST_ID;
 use crate::rewrite::{Origin, UNBUFFERED, is_event_stream};
 use crate::upstream::Upstream;
+pub(crate) use downstream::Downstream;
+use head::{asks_for_websocket, content_length};
 
 /// llama-server closes an idle connection after 5 s; ours must have left the pool before.
 const POOL_IDLE: Duration = Duration::from_secs(4);
@@ -33,15 +37,15 @@ const POOL_IDLE: Duration = Duration::from_secs(4);
 /// A custom error type: the exchange refused while the body was on its way.
 const REFUSED: ErrorType = ErrorType::Custom("refused");
 
-pub(crate) struct PingoraCarrier {
-    pub(crate) plane: Arc<Plane>,
-    pub(crate) entry_point: Option<Arc<str>>,
-    pub(crate) tls: bool,
+struct PingoraCarrier {
+    plane: Arc<Plane>,
+    entry_point: Option<Arc<str>>,
+    tls: bool,
 }
 
 /// One request as pingora carries it.
 #[derive(Default)]
-pub(crate) struct Carried {
+struct Carried {
     exchange: Option<Exchange>,
     /// The whole body, where it was read early.
     body: Option<Bytes>,

@@ -1,5 +1,6 @@
 //! What an exchange sees of a request's head, whichever carrier read it.
 
+use std::borrow::Cow;
 use std::net::SocketAddr;
 
 use http::{HeaderMap, header};
@@ -17,14 +18,19 @@ pub(crate) struct Head<'a> {
 
 /// The host that rules match: the target's authority before the `Host` header (RFC 9112, 3.2.2), in lower case, without
 /// port and trailing dot.
-pub(super) fn host(target: &Target, headers: &HeaderMap) -> String {
+pub(super) fn host<'a>(target: &'a Target, headers: &'a HeaderMap) -> Cow<'a, str> {
     let from_header = || headers.get(header::HOST).and_then(|host| host.to_str().ok());
     let authority = target.authority().or_else(from_header).unwrap_or_default();
     let name = match authority.strip_prefix('[') {
         Some(v6) => v6.split(']').next().unwrap_or_default(),
         None => authority.split(':').next().unwrap_or_default(),
     };
-    name.strip_suffix('.').unwrap_or(name).to_ascii_lowercase()
+    let name = name.strip_suffix('.').unwrap_or(name);
+    if name.bytes().any(|byte| byte.is_ascii_uppercase()) {
+        Cow::Owned(name.to_ascii_lowercase())
+    } else {
+        Cow::Borrowed(name)
+    }
 }
 
 #[cfg(test)]

@@ -88,12 +88,12 @@ impl Connections {
     }
 
     /// An idle connection to this server that was alive a moment ago.
-    pub(super) fn idle(server: &Upstream, address: SocketAddr) -> Option<Connection> {
+    pub(super) fn idle(server: &Upstream, address: SocketAddr, now: Instant) -> Option<Connection> {
         POOL.with_borrow_mut(|pool| {
             let kept = pool.places.get_mut(&Place::of(server, address))?;
             // The youngest first: the others grow old and are swept, and the pool shrinks to what is needed.
             while let Some(Idle { mut connection, since }) = kept.pop() {
-                if since.elapsed() < IDLE_MAX && connection.is_quiet() {
+                if now.saturating_duration_since(since) < IDLE_MAX && connection.is_quiet() {
                     connection.reused = true;
                     return Some(connection);
                 }
@@ -109,9 +109,7 @@ impl Connections {
             if server.tls() {
                 let mut peer = HttpPeer::new(address, true, server.server_name().to_owned());
                 peer.options.connection_timeout = Some(self.connect_timeout);
-                let stream = self
-                    .tls
-                    .new_stream(&peer)
+                let stream = Box::pin(self.tls.new_stream(&peer))
                     .await
                     .map_err(|error| io::Error::other(error.etype().as_str()))?;
                 return io::Result::Ok(Io::Tls(stream));
@@ -128,8 +126,7 @@ impl Connections {
     }
 
     /// Gives a connection back whose answer was read to its end.
-    pub(super) fn keep(server: &Upstream, address: SocketAddr, connection: Connection) {
-        let now = Instant::now();
+    pub(super) fn keep(server: &Upstream, address: SocketAddr, connection: Connection, now: Instant) {
         POOL.with_borrow_mut(|pool| {
             pool.sweep(now);
             let kept = pool.places.entry(Place::of(server, address)).or_default();

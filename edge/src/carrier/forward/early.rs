@@ -1,270 +1,168 @@
-//! A server that answers before it has the whole request: both directions run at once, through pingora's session, until
-//! the answer is whole. What the client still sends after that is nobody's, so its connection ends.
+//! A server that answers before it has the whole request: both directions run at once until the answer is whole. What
+//! the client still sends after that is nobody's, so its connection ends.
 
 use std::future::poll_fn;
+use std::io;
 use std::pin::Pin;
+use std::task::Poll;
 use std::time::Duration;
 
-use bytes::Bytes;
-use pingora_core::apps::ReusedHttpStream;
-use pingora_core::protocols::http::ServerSession;
-use pingora_http::ResponseHeader;
-use tokio::io::AsyncWrite;
+use bytes::Buf;
+use tokio::io::AsyncWrite as _;
 
+use super::client::Client;
 use super::connection::Connection;
-use super::outgoing::Outgoing;
-use super::reply::{self, Framing, Head};
+use super::inbound::Inbound;
+use super::outgoing::Upload;
+use super::relay::{NotBegun, PassError, Passage};
+use super::reply::Reader;
 use super::scratch::{self, Filled};
-use super::{Trouble, end_in_session};
-use crate::carrier::body;
+use super::{Begun, ENDED, Trouble, end};
 use crate::error::Refusal;
 use crate::exchange::{Exchange, Outcome};
 
 pub(super) async fn answer(
-    mut session: ServerSession,
+    client: &mut Client,
+    mut body: Inbound,
     mut exchange: Box<Exchange>,
     mut connection: Connection,
-    outgoing: Outgoing,
-    first: Filled,
+    (first, upload): (Filled, Upload),
     read_timeout: Option<Duration>,
-) -> Option<ReusedHttpStream> {
-    let began = begin(&mut session, &mut connection, &exchange, first, read_timeout).await;
-    let (status, mut answer) = match began {
-        Ok(began) => began,
-        Err(trouble) => return end_in_session(session, exchange, trouble).await,
+) -> Begun {
+    client.terms.keep_alive = false;
+    let reader = Reader::new(read_timeout, false);
+    let reply = match reader.read_from(first, &mut connection, client, &exchange).await {
+        Ok(reply) => reply,
+        Err(error) => return end(client, &mut body, exchange, error.into()).await,
     };
-    exchange.response_head(status);
-    let upload = Upload {
-        framing: outgoing.framing(),
-        pending: Vec::new(),
-        sent: 0,
-        complete: outgoing.is_complete(),
-    };
-    match both_ways(&mut session, &mut connection, &mut exchange, upload, &mut answer).await {
-        Ok(()) => {
-            body::linger(&mut session).await;
-            exchange.close(Outcome::Complete);
-        }
-        Err(trouble) => {
-            let gone = matches!(trouble, Trouble::ClientGone);
-            exchange.close(if gone {
-                Outcome::ClientGone
-            } else {
-                Outcome::UpstreamFailed
-            });
-        }
-    }
-    None
-}
-
-/// The answer's body as it is read.
-struct Answer {
-    framing: Framing,
-    /// Payload that came with the head.
-    first: Vec<u8>,
-}
-
-/// The rest of the request's body.
-struct Upload {
-    framing: super::outgoing::Framing,
-    pending: Vec<u8>,
-    sent: usize,
-    complete: bool,
-}
-
-/// Reads the answer's head and sends it on.
-async fn begin(
-    session: &mut ServerSession,
-    connection: &mut Connection,
-    exchange: &Exchange,
-    first: Filled,
-    read_timeout: Option<Duration>,
-) -> Result<(u16, Answer), Trouble> {
-    let mut bytes = first.bytes().to_vec();
-    drop(first);
-    let (head, rest) = loop {
-        match reply::parse_plain(&bytes).ok_or(Trouble::Refused(Refusal::UpstreamFailed))? {
-            Head::Whole {
-                status,
-                headers,
-                framing,
-                bytes: head,
-            } if status >= 200 => {
-                break ((status, headers, framing), bytes.split_off(head));
-            }
-            // Interim answers tell a client what it no longer needs to know.
-            Head::Whole { bytes: head, .. } => drop(bytes.drain(..head)),
-            Head::Incomplete => {}
-        }
-        let read = poll_fn(|cx| scratch::poll_read(connection, cx));
-        let filled = within(read_timeout, read)
+    let passed = match Passage::begin(reply, client, &mut exchange).await {
+        Ok(passage) => {
+            both_ways(
+                client,
+                &mut body,
+                &mut connection,
+                &mut exchange,
+                upload,
+                passage,
+                read_timeout,
+            )
             .await
-            .ok_or(Trouble::Refused(Refusal::UpstreamTimeout))?;
-        match filled {
-            Ok(filled) if !filled.bytes().is_empty() => bytes.extend_from_slice(filled.bytes()),
-            _ => return Err(Trouble::Refused(Refusal::UpstreamFailed)),
         }
+        Err(NotBegun::Server) => Err(Trouble::Refused(Refusal::UpstreamFailed)),
+        Err(NotBegun::Client) => Err(Trouble::ClientGone),
     };
-    let (status, headers, framing) = head;
-    let is_head = session.req_header().method == http::Method::HEAD;
-    let framing = if is_head || matches!(status, 204 | 304) {
-        Framing::Empty
-    } else {
-        framing
-    };
-    let response =
-        response_header(status, headers, &framing, exchange).map_err(|_| Trouble::Refused(Refusal::UpstreamFailed))?;
-    session
-        .write_response_header(Box::new(response))
-        .await
-        .map_err(|_| Trouble::ClientGone)?;
-    Ok((status, Answer { framing, first: rest }))
-}
-
-fn response_header(
-    status: u16,
-    headers: Vec<(String, Vec<u8>)>,
-    framing: &Framing,
-    exchange: &Exchange,
-) -> pingora_core::Result<ResponseHeader> {
-    let mut response = ResponseHeader::build(status, Some(headers.len() + 3))?;
-    for (name, value) in headers {
-        response.append_header(name, value)?;
-    }
-    response.insert_header(crate::request_id::X_REQUEST_ID, exchange.request_id())?;
-    match framing {
-        Framing::Length(length) => response.insert_header(http::header::CONTENT_LENGTH, *length)?,
-        Framing::Chunked(_) | Framing::UntilClose => {
-            response.insert_header(http::header::TRANSFER_ENCODING, "chunked")?
+    match passed {
+        Ok(()) => {
+            exchange.close(Outcome::Complete);
+            drop(connection);
+            body.linger(client).await;
+            ENDED
         }
-        Framing::Empty => {}
+        Err(trouble) => end(client, &mut body, exchange, trouble).await,
     }
-    Ok(response)
 }
 
 enum Event {
-    Piece(pingora_core::Result<Option<Bytes>>),
-    Sent(std::io::Result<usize>),
-    Read(std::io::Result<Filled>),
+    /// Of the request's body.
+    Body(io::Result<Filled>),
+    ClientGone,
+    Sent(io::Result<usize>),
+    Read(io::Result<Filled>),
 }
 
 /// Neither direction waits for the other, so that none can block both.
 async fn both_ways(
-    session: &mut ServerSession,
+    client: &mut Client,
+    body: &mut Inbound,
     connection: &mut Connection,
     exchange: &mut Exchange,
     mut upload: Upload,
-    answer: &mut Answer,
+    mut passage: Passage,
+    read_timeout: Option<Duration>,
 ) -> Result<(), Trouble> {
-    let first = std::mem::take(&mut answer.first);
-    let mut ended = pass(&first, first.is_empty(), session, exchange, &mut answer.framing).await?;
-    while !ended {
-        let event = next(session, connection, &upload).await;
+    while !passage.ended {
+        if !upload.complete && !client.unread.is_empty() {
+            let taken = upload.take(&client.unread, body, exchange)?;
+            client.unread.advance(taken);
+        }
+        let event = next(client, connection, &upload);
+        let event = match read_timeout {
+            None => event.await,
+            Some(limit) => tokio::time::timeout(limit, event).await.map_err(|_| Trouble::Cut)?,
+        };
         match event {
-            Event::Read(Ok(filled)) => {
-                let bytes = filled.bytes();
-                let closed = bytes.is_empty();
-                if closed && !matches!(answer.framing, Framing::UntilClose) {
-                    return Err(Trouble::Cut);
-                }
-                ended = closed || pass(bytes, false, session, exchange, &mut answer.framing).await?;
+            Event::Read(read) => {
+                let filled = read.map_err(|_| Trouble::Cut)?;
+                let passed = passage.pass(filled.bytes(), client, exchange).await;
+                passed.map_err(|error| match error {
+                    PassError::Client => Trouble::ClientGone,
+                    PassError::Server => Trouble::Cut,
+                })?;
             }
-            Event::Read(Err(_)) => return Err(Trouble::Cut),
+            Event::Sent(Ok(bytes)) => upload.advance(bytes),
             // A server that has stopped reading may still finish its answer.
-            Event::Sent(Err(_)) => {
-                upload = Upload {
-                    pending: Vec::new(),
-                    sent: 0,
-                    complete: true,
-                    ..upload
+            Event::Sent(Err(_)) => upload.give_up(),
+            Event::Body(read) => {
+                let filled = read.map_err(|_| Trouble::ClientGone)?;
+                if filled.bytes().is_empty() {
+                    return Err(Trouble::ClientGone);
                 }
+                let taken = upload.take(filled.bytes(), body, exchange)?;
+                client.keep_unread(&filled.bytes()[taken..]);
             }
-            Event::Sent(Ok(bytes)) => upload.sent += bytes,
-            Event::Piece(piece) => upload.take(piece.map_err(|_| Trouble::ClientGone)?, exchange)?,
+            Event::ClientGone => return Err(Trouble::ClientGone),
         }
     }
-    session.finish_body().await.map_err(|_| Trouble::ClientGone)
+    Ok(())
 }
 
-async fn next(session: &mut ServerSession, connection: &mut Connection, upload: &Upload) -> Event {
-    let unsent = &upload.pending[upload.sent..];
-    let server = poll_fn(|cx| {
-        if let std::task::Poll::Ready(read) = scratch::poll_read(connection, cx) {
-            return std::task::Poll::Ready(Event::Read(read));
+async fn next(client: &mut Client, connection: &mut Connection, upload: &Upload) -> Event {
+    let unsent = &upload.unsent[upload.sent..];
+    poll_fn(|cx| {
+        if let Poll::Ready(read) = scratch::poll_read(connection, cx) {
+            return Poll::Ready(Event::Read(read));
         }
-        if unsent.is_empty() {
-            return std::task::Poll::Pending;
+        if !unsent.is_empty() {
+            return Pin::new(&mut *connection).poll_write(cx, unsent).map(Event::Sent);
         }
-        Pin::new(&mut *connection).poll_write(cx, unsent).map(Event::Sent)
-    });
-    tokio::select! {
-        biased;
-        event = server => event,
-        // With the body complete, this waits for the client to go.
-        piece = session.read_body_or_idle(upload.complete), if unsent.is_empty() => Event::Piece(piece),
-    }
-}
-
-/// Sends payload on; true at the answer's end.
-async fn pass(
-    bytes: &[u8],
-    at_head: bool,
-    session: &mut ServerSession,
-    exchange: &mut Exchange,
-    framing: &mut Framing,
-) -> Result<bool, Trouble> {
-    let mut payload = Vec::with_capacity(bytes.len());
-    let ended = match framing {
-        Framing::Empty => true,
-        Framing::Length(left) => {
-            let taken = bytes.len().min(usize::try_from(*left).unwrap_or(usize::MAX));
-            payload.extend_from_slice(&bytes[..taken]);
-            *left -= taken as u64;
-            *left == 0
+        if upload.complete {
+            client.poll_gone(cx).map(|()| Event::ClientGone)
+        } else {
+            client.poll_read(cx).map(Event::Body)
         }
-        Framing::Chunked(chunks) => {
-            chunks
-                .feed(bytes, |piece| payload.extend_from_slice(piece))
-                .map_err(|_| Trouble::Cut)?;
-            chunks.is_done()
-        }
-        Framing::UntilClose => {
-            payload.extend_from_slice(bytes);
-            false
-        }
-    };
-    exchange.response_chunk(payload.len());
-    if !payload.is_empty() || (ended && !at_head) {
-        session
-            .write_response_body(payload.into(), false)
-            .await
-            .map_err(|_| Trouble::ClientGone)?;
-    }
-    Ok(ended)
+    })
+    .await
 }
 
 impl Upload {
-    fn take(&mut self, piece: Option<Bytes>, exchange: &mut Exchange) -> Result<(), Trouble> {
-        self.pending.clear();
-        self.sent = 0;
-        match piece {
-            // The answer has begun: a body that outgrows its bound can only be cut.
-            Some(piece) => {
-                exchange.request_chunk(piece.len()).map_err(|_| Trouble::Cut)?;
-                self.framing.frame(&piece, &mut self.pending);
-            }
-            None => {
-                self.complete = true;
-                self.pending.extend_from_slice(self.framing.terminator());
-            }
+    /// Frames what one read brought; returns how many of its bytes were the body's.
+    fn take(&mut self, bytes: &[u8], body: &mut Inbound, exchange: &mut Exchange) -> Result<usize, Trouble> {
+        let mut payload_bytes = 0;
+        let taken = body.feed(bytes, |piece| {
+            payload_bytes += piece.len();
+            self.framing.frame(piece, &mut self.unsent);
+        });
+        // The answer has begun: what goes wrong now can only be cut.
+        let taken = taken.map_err(|_| Trouble::Cut)?;
+        exchange.request_chunk(payload_bytes).map_err(|_| Trouble::Cut)?;
+        if body.is_done() {
+            self.complete = true;
+            self.unsent.extend_from_slice(self.framing.terminator());
         }
-        Ok(())
+        Ok(taken)
     }
-}
 
-async fn within<F: Future>(limit: Option<Duration>, future: F) -> Option<F::Output> {
-    match limit {
-        None => Some(future.await),
-        Some(limit) => tokio::time::timeout(limit, future).await.ok(),
+    fn advance(&mut self, bytes: usize) {
+        self.sent += bytes;
+        if self.sent == self.unsent.len() {
+            self.unsent.clear();
+            self.sent = 0;
+        }
+    }
+
+    fn give_up(&mut self) {
+        self.unsent.clear();
+        self.sent = 0;
+        self.complete = true;
     }
 }

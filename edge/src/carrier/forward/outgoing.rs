@@ -3,21 +3,27 @@
 
 use std::future::poll_fn;
 use std::io::Write as _;
-use std::task::Poll;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{Context, Poll, ready};
 
-use bytes::Bytes;
-use pingora_core::protocols::http::ServerSession;
-use tokio::io::AsyncWriteExt;
+use bytes::{Buf, Bytes};
+use tokio::io::{AsyncWrite as _, AsyncWriteExt as _};
 
+use super::client::Client;
 use super::connection::Connection;
+use super::inbound::{self, BodyError, Inbound};
+use super::kept::{Budget, LARGE_BYTES, Portion, SMALL_BYTES};
+use super::request::Request;
 use super::scratch::{self, Filled};
-use crate::carrier::head::{asks_for_websocket, content_length, expects_continue};
 use crate::error::Refusal;
 use crate::exchange::Exchange;
 
-/// Of a body that is passed on as it comes, so much is kept for a second attempt. What is announced to be longer gets
-/// a fresh connection at once: next to reading such a prompt, connecting costs nothing.
-const KEPT_BYTES_MAX: usize = 64 * 1024;
+/// One read of a body takes so much.
+const PIECE_BYTES: usize = 64 * 1024;
+
+/// A head, as a rule.
+const HEAD_BYTES: usize = 1024;
 
 /// The first send gathers so much of a body that is already here.
 const FIRST_SEND_BYTES: usize = 16 * 1024;
@@ -30,11 +36,12 @@ pub(super) struct Outgoing {
     /// The body, where it was read before it is forwarded, and is too long to join the head.
     whole: Option<Bytes>,
     complete: bool,
+    /// Of the body, so much may stay in `wire`.
+    kept_bytes_max: usize,
     /// `wire` no longer holds all of the body.
     overflown: bool,
     fresh_connection: bool,
-    /// The client was told to go on, so the server need not be asked.
-    continued: bool,
+    _portion: Option<Portion>,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -47,35 +54,48 @@ pub(super) enum Framing {
 pub(super) enum Sent {
     Whole,
     /// The server began to answer before it had everything.
-    EarlyAnswer(Filled),
+    EarlyAnswer {
+        first: Filled,
+        upload: Upload,
+    },
 }
 
 pub(super) enum SendError {
     Upstream,
-    ClientGone,
+    Body(BodyError),
     Refused(Refusal),
 }
 
 impl Outgoing {
-    pub(super) fn new(session: &ServerSession, body: Option<Bytes>) -> Self {
-        let request = session.req_header();
-        let length = content_length(request);
-        let framing = match (&body, length) {
+    /// `body`: where it was read before it is forwarded.
+    pub(super) fn new(request: &Request, body: Option<Bytes>, budget: &Arc<Budget>) -> Self {
+        let framing = match (&body, request.body.framing()) {
             (Some(body), _) => Framing::Length(body.len() as u64),
-            _ if request.headers.contains_key(http::header::TRANSFER_ENCODING) => Framing::Chunked,
-            (None, Some(length)) => Framing::Length(length),
-            (None, None) => Framing::None,
+            (None, inbound::Framing::Chunked(_)) => Framing::Chunked,
+            (None, inbound::Framing::Length(length)) => Framing::Length(*length),
+            (None, inbound::Framing::None) => Framing::None,
         };
-        let overflown = body.is_none() && length.is_some_and(|length| length > KEPT_BYTES_MAX as u64);
+        let announced = match framing {
+            Framing::Length(length) if body.is_none() => usize::try_from(length).unwrap_or(usize::MAX),
+            _ => 0,
+        };
+        let portion = if announced > SMALL_BYTES && announced <= LARGE_BYTES {
+            budget.take(announced)
+        } else {
+            None
+        };
+        let kept_bytes_max = portion.as_ref().map_or(SMALL_BYTES, |_| LARGE_BYTES);
+        let overflown = announced > kept_bytes_max;
         Self {
-            wire: Vec::new(),
+            wire: Vec::with_capacity(HEAD_BYTES + if overflown { PIECE_BYTES } else { announced }),
             head_bytes: 0,
             framing,
             complete: body.is_some() || matches!(framing, Framing::None | Framing::Length(0)),
             whole: body,
+            kept_bytes_max,
             overflown,
             fresh_connection: overflown,
-            continued: expects_continue(request),
+            _portion: portion,
         }
     }
 
@@ -88,27 +108,21 @@ impl Outgoing {
         self.fresh_connection = true;
     }
 
-    pub(super) fn is_complete(&self) -> bool {
-        self.complete
-    }
-
     /// Puts the head for the exchange's current server before what there is of the body.
-    pub(super) fn write_head(&mut self, session: &ServerSession, exchange: &Exchange) {
+    pub(super) fn write_head(&mut self, request: &Request, exchange: &Exchange) {
         let begun = self.wire.split_off(self.head_bytes);
         self.wire.clear();
-        self.wire.reserve(1024);
-        let request = session.req_header();
-        let origin = exchange.origin(&request.headers, self.continued);
+        // Who waited to be told to go on was told.
+        let origin = exchange.origin(&request.headers, true);
         let nominated = Nominated::of(&request.headers);
         let wire = &mut self.wire;
         wire.extend_from_slice(request.method.as_str().as_bytes());
         wire.push(b' ');
         exchange.write_target(wire);
         wire.extend_from_slice(b" HTTP/1.1\r\n");
-        for (name, value) in request.case_header_iter() {
-            let name = name.as_slice();
+        for (name, value) in request.lines() {
             if !is_hop_by_hop(name) && !origin.owns(name) && !nominated.contains(name) {
-                line(wire, name, value.as_bytes());
+                line(wire, name, value);
             }
         }
         origin.each(|name, value| line(wire, name.as_bytes(), value));
@@ -117,13 +131,13 @@ impl Outgoing {
             Framing::Length(length) => drop(write!(wire, "Content-Length: {length}\r\n")),
             Framing::Chunked => wire.extend_from_slice(b"Transfer-Encoding: chunked\r\n"),
         }
-        if session.is_upgrade_req() && asks_for_websocket(request) {
+        if request.wants_websocket {
             wire.extend_from_slice(b"Connection: Upgrade\r\nUpgrade: websocket\r\n");
         }
         wire.extend_from_slice(b"\r\n");
         self.head_bytes = wire.len();
         wire.extend_from_slice(&begun);
-        if let Some(whole) = self.whole.take_if(|whole| whole.len() <= KEPT_BYTES_MAX) {
+        if let Some(whole) = self.whole.take_if(|whole| whole.len() <= SMALL_BYTES) {
             wire.extend_from_slice(&whole);
         }
     }
@@ -131,34 +145,75 @@ impl Outgoing {
     /// Sends head and body; what of the body is there already goes out with the head, in one send.
     pub(super) async fn send(
         &mut self,
-        session: &mut ServerSession,
+        client: &mut Client,
+        body: &mut Inbound,
         connection: &mut Connection,
         exchange: &mut Exchange,
     ) -> Result<Sent, SendError> {
+        self.take_unread(client, body, exchange)?;
         while !self.complete && self.wire.len() < FIRST_SEND_BYTES {
-            let Some(piece) = now(session.read_request_body()).await else {
-                break;
-            };
-            self.take_piece(piece, exchange)?;
+            let read = poll_fn(|cx| match self.poll_more(client, body, exchange, cx) {
+                Poll::Ready(read) => Poll::Ready(Some(read)),
+                Poll::Pending => Poll::Ready(None),
+            });
+            match read.await {
+                Some(read) => read?,
+                None => break,
+            }
         }
-        self.send_whole(connection).await.map_err(|_| SendError::Upstream)?;
+        if let Some(early) = self.push(0, connection).await? {
+            return Ok(early);
+        }
         while !self.complete {
             self.forget_what_cannot_be_kept();
             let begin = self.wire.len();
-            match next(session, connection).await {
-                Next::Piece(piece) => self.take_piece(piece, exchange)?,
-                Next::Answer(filled) if filled.bytes().is_empty() => return Err(SendError::Upstream),
-                Next::Answer(filled) => return Ok(Sent::EarlyAnswer(filled)),
-                Next::Upstream => return Err(SendError::Upstream),
+            // Whichever is first: more of the body, or the beginning of an answer.
+            let next = poll_fn(|cx| match scratch::poll_read(connection, cx) {
+                Poll::Ready(read) => Poll::Ready(read.map(Some).map_err(|_| SendError::Upstream)),
+                Poll::Pending => self.poll_more(client, body, exchange, cx).map_ok(|()| None),
+            });
+            match next.await? {
+                None => {}
+                Some(first) if first.bytes().is_empty() => return Err(SendError::Upstream),
+                Some(first) => return Ok(self.early(first, Vec::new())),
             }
-            connection
-                .write_all(&self.wire[begin..])
-                .await
-                .map_err(|_| SendError::Upstream)?;
-            connection.flush().await.map_err(|_| SendError::Upstream)?;
+            if let Some(early) = self.push(begin, connection).await? {
+                return Ok(early);
+            }
         }
         self.forget_what_cannot_be_kept();
         Ok(Sent::Whole)
+    }
+
+    /// Sends what is here from `begin` on, unless the server answers before it has taken that.
+    async fn push(&mut self, begin: usize, connection: &mut Connection) -> Result<Option<Sent>, SendError> {
+        let whole = self.whole.as_deref().filter(|_| begin == 0).unwrap_or_default();
+        for (at, part) in [(0, &self.wire[begin..]), (1, whole)] {
+            let (sent, first) = write_or_read(connection, part).await.map_err(|_| SendError::Upstream)?;
+            let Some(first) = first else {
+                continue;
+            };
+            if first.bytes().is_empty() {
+                return Err(SendError::Upstream);
+            }
+            let mut unsent = part[sent..].to_vec();
+            if at == 0 {
+                unsent.extend_from_slice(whole);
+            }
+            return Ok(Some(self.early(first, unsent)));
+        }
+        connection.flush().await.map_err(|_| SendError::Upstream)?;
+        Ok(None)
+    }
+
+    fn early(&self, first: Filled, unsent: Vec<u8>) -> Sent {
+        let upload = Upload {
+            framing: self.framing,
+            unsent,
+            sent: 0,
+            complete: self.complete,
+        };
+        Sent::EarlyAnswer { first, upload }
     }
 
     /// All of it that is here, from the first byte.
@@ -170,37 +225,86 @@ impl Outgoing {
         connection.flush().await
     }
 
-    /// Frames one piece of the body (`None`: its end) behind what there is.
-    fn take_piece(
+    /// One read of the body. Where its length is known, the bytes go straight to their place.
+    fn poll_more(
         &mut self,
-        piece: pingora_core::Result<Option<Bytes>>,
+        client: &mut Client,
+        body: &mut Inbound,
+        exchange: &mut Exchange,
+        cx: &mut Context<'_>,
+    ) -> Poll<Result<(), SendError>> {
+        let gone = |_| SendError::Body(BodyError::ClientGone);
+        let bytes = if let inbound::Framing::Length(left) = *body.framing() {
+            let room = usize::try_from(left).unwrap_or(usize::MAX).min(PIECE_BYTES);
+            let bytes = ready!(client.poll_read_into(&mut self.wire, room, cx)).map_err(gone)?;
+            self.note(body.advance(bytes), bytes, exchange)?;
+            bytes
+        } else {
+            let filled = ready!(client.poll_read(cx)).map_err(gone)?;
+            let taken = self.frame(filled.bytes(), body, exchange)?;
+            client.keep_unread(&filled.bytes()[taken..]);
+            filled.bytes().len()
+        };
+        Poll::Ready(if bytes == 0 {
+            Err(SendError::Body(BodyError::ClientGone))
+        } else {
+            Ok(())
+        })
+    }
+
+    fn take_unread(
+        &mut self,
+        client: &mut Client,
+        body: &mut Inbound,
         exchange: &mut Exchange,
     ) -> Result<(), SendError> {
-        match piece.map_err(|_| SendError::ClientGone)? {
-            Some(piece) => {
-                exchange.request_chunk(piece.len()).map_err(SendError::Refused)?;
-                self.framing.frame(&piece, &mut self.wire);
-            }
-            None => {
-                self.complete = true;
-                self.wire.extend_from_slice(self.framing.terminator());
-            }
+        if !self.complete && !client.unread.is_empty() {
+            let taken = self.frame(&client.unread, body, exchange)?;
+            client.unread.advance(taken);
+        }
+        Ok(())
+    }
+
+    /// How many of the bytes were the body's.
+    fn frame(&mut self, bytes: &[u8], body: &mut Inbound, exchange: &mut Exchange) -> Result<usize, SendError> {
+        let mut payload_bytes = 0;
+        let taken = body
+            .feed(bytes, |piece| {
+                payload_bytes += piece.len();
+                self.framing.frame(piece, &mut self.wire);
+            })
+            .map_err(SendError::Body)?;
+        self.note(body.is_done(), payload_bytes, exchange)?;
+        Ok(taken)
+    }
+
+    fn note(&mut self, is_done: bool, payload_bytes: usize, exchange: &mut Exchange) -> Result<(), SendError> {
+        exchange.request_chunk(payload_bytes).map_err(SendError::Refused)?;
+        if is_done {
+            self.complete = true;
+            self.wire.extend_from_slice(self.framing.terminator());
         }
         Ok(())
     }
 
     /// After a send: a body that outgrew its bound is not gathered any further.
     fn forget_what_cannot_be_kept(&mut self) {
-        self.overflown |= self.wire.len() - self.head_bytes > KEPT_BYTES_MAX;
+        self.overflown |= self.wire.len() - self.head_bytes > self.kept_bytes_max;
         if self.overflown {
             self.wire.clear();
             self.head_bytes = 0;
         }
     }
+}
 
-    pub(super) fn framing(&self) -> Framing {
-        self.framing
-    }
+/// What is left to send of a request that is being answered.
+pub(super) struct Upload {
+    pub(super) framing: Framing,
+    pub(super) unsent: Vec<u8>,
+    /// Of `unsent`.
+    pub(super) sent: usize,
+    /// The client has nothing more to send.
+    pub(super) complete: bool,
 }
 
 impl Framing {
@@ -221,30 +325,20 @@ impl Framing {
     }
 }
 
-enum Next {
-    Piece(pingora_core::Result<Option<Bytes>>),
-    Answer(Filled),
-    Upstream,
-}
-
-/// Whichever is first: more of the body, or the beginning of an answer.
-async fn next(session: &mut ServerSession, connection: &mut Connection) -> Next {
-    tokio::select! {
-        biased;
-        read = poll_fn(|cx| scratch::poll_read(connection, cx)) => match read {
-            Ok(filled) => Next::Answer(filled),
-            Err(_) => Next::Upstream,
-        },
-        piece = session.read_request_body() => Next::Piece(piece),
-    }
-}
-
-/// The future's result if it has one already.
-async fn now<F: Future>(future: F) -> Option<F::Output> {
-    tokio::pin!(future);
-    poll_fn(|cx| match future.as_mut().poll(cx) {
-        Poll::Ready(output) => Poll::Ready(Some(output)),
-        Poll::Pending => Poll::Ready(None),
+/// Writes all of `bytes`, unless something can be read while they cannot be written. Returns how many were written.
+///
+/// A server that answers without reading any further would otherwise wait for us as we for it.
+async fn write_or_read(connection: &mut Connection, bytes: &[u8]) -> std::io::Result<(usize, Option<Filled>)> {
+    let mut sent = 0;
+    poll_fn(|cx| {
+        while sent < bytes.len() {
+            match Pin::new(&mut *connection).poll_write(cx, &bytes[sent..])? {
+                Poll::Ready(0) => return Poll::Ready(Err(std::io::ErrorKind::WriteZero.into())),
+                Poll::Ready(written) => sent += written,
+                Poll::Pending => return scratch::poll_read(connection, cx).map_ok(|first| (sent, Some(first))),
+            }
+        }
+        Poll::Ready(Ok((sent, None)))
     })
     .await
 }

@@ -11,86 +11,29 @@ use super::reply::{Form, Framing, Reply};
 use super::scratch::{self, Filled};
 use crate::exchange::Exchange;
 
-pub(super) enum Relayed {
-    Whole {
-        connection_usable: bool,
-    },
-    ClientGone,
-    /// The server cut its answer, or broke its framing.
-    Broken,
-    /// It broke its framing before the client was sent anything.
-    NotBegun,
-}
-
 enum Event {
     Read(io::Result<Filled>),
     ClientGone,
     Timeout,
 }
 
-/// Passes the whole answer on. The head leaves with what came of the body.
+/// Passes the rest of an answer on.
 pub(super) async fn relay(
     client: &mut Client,
     connection: &mut Connection,
-    reply: Reply,
+    passage: &mut Passage,
     exchange: &mut Exchange,
     read_timeout: Option<Duration>,
-) -> Relayed {
-    let Reply {
-        status,
-        head: mut out,
-        framing,
-        form,
-        first,
-        keeps_connection,
-        ends_client,
-    } = reply;
-    let mut body = Body { framing, form };
-    let Ok(mut taken) = body.take(&first, &mut out, exchange) else {
-        return Relayed::NotBegun;
-    };
-    let mut surplus = first.len() > taken.bytes;
-    exchange.response_head(status);
-    client.terms.keep_alive &= !ends_client;
-    if client.send(&out).await.is_err() {
-        return Relayed::ClientGone;
-    }
-    // A stream may run for minutes: what was only needed for its beginning goes now.
-    drop((out, first));
-    while !taken.ended {
+) -> Result<(), PassError> {
+    while !passage.ended {
         let filled = match next(client, connection, read_timeout).await {
-            Event::Read(Ok(filled)) if filled.bytes().is_empty() => return end(&body, client).await,
             Event::Read(Ok(filled)) => filled,
-            Event::ClientGone => return Relayed::ClientGone,
-            Event::Read(Err(_)) | Event::Timeout => return Relayed::Broken,
+            Event::ClientGone => return Err(PassError::Client),
+            Event::Read(Err(_)) | Event::Timeout => return Err(PassError::Server),
         };
-        taken = match body.pass(filled.bytes(), client, exchange).await {
-            Ok(taken) => taken,
-            Err(PassError::Client) => return Relayed::ClientGone,
-            Err(PassError::Server) => return Relayed::Broken,
-        };
-        surplus = filled.bytes().len() > taken.bytes;
+        passage.pass(filled.bytes(), client, exchange).await?;
     }
-    Relayed::Whole {
-        connection_usable: keeps_connection && !surplus,
-    }
-}
-
-/// The server has closed its connection.
-async fn end(body: &Body, client: &mut Client) -> Relayed {
-    match (&body.framing, body.form) {
-        (Framing::UntilClose, form) => {
-            let last: &[u8] = if form == Form::Chunked { b"0\r\n\r\n" } else { b"" };
-            if client.send(last).await.is_err() {
-                Relayed::ClientGone
-            } else {
-                Relayed::Whole {
-                    connection_usable: false,
-                }
-            }
-        }
-        _ => Relayed::Broken,
-    }
+    Ok(())
 }
 
 async fn next(client: &mut Client, connection: &mut Connection, read_timeout: Option<Duration>) -> Event {
@@ -102,13 +45,20 @@ async fn next(client: &mut Client, connection: &mut Connection, read_timeout: Op
     });
     match read_timeout {
         None => event.await,
-        Some(limit) => tokio::time::timeout(limit, event).await.unwrap_or(Event::Timeout),
+        // Boxed: a timer is larger than all else that a stream waits with, and most have none.
+        Some(limit) => Box::pin(tokio::time::timeout(limit, event))
+            .await
+            .unwrap_or(Event::Timeout),
     }
 }
 
-struct Body {
+/// An answer whose head has been sent.
+pub(super) struct Passage {
     framing: Framing,
     form: Form,
+    pub(super) ended: bool,
+    /// Another request may follow on the server's connection.
+    pub(super) keeps_connection: bool,
 }
 
 /// How far one read brought us.
@@ -118,7 +68,17 @@ struct Taken {
     ended: bool,
 }
 
-enum PassError {
+/// Why an answer broke off.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum PassError {
+    Client,
+    /// The server cut its answer, or broke its framing.
+    Server,
+}
+
+/// Why not even its head was sent.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum NotBegun {
     Client,
     Server,
 }
@@ -126,23 +86,80 @@ enum PassError {
 /// The server's framing is broken.
 struct Broken;
 
-impl Body {
-    /// Sends what one read brought. Where the bytes pass as they came, they are not copied first.
-    async fn pass(&mut self, bytes: &[u8], client: &mut Client, exchange: &mut Exchange) -> Result<Taken, PassError> {
-        if self.form != Form::AsTheyCame {
+impl Passage {
+    /// The head leaves with what came of the body.
+    pub(super) async fn begin(reply: Reply, client: &mut Client, exchange: &mut Exchange) -> Result<Self, NotBegun> {
+        let Reply {
+            status,
+            head: mut out,
+            framing,
+            form,
+            first,
+            keeps_connection,
+            ends_client,
+        } = reply;
+        let mut passage = Self {
+            framing,
+            form,
+            ended: false,
+            keeps_connection,
+        };
+        let taken = passage
+            .take(first.bytes(), &mut out, exchange)
+            .map_err(|Broken| NotBegun::Server)?;
+        passage.note(&taken, first.bytes().len());
+        // Its buffer goes back before a slow client is waited for.
+        drop(first);
+        exchange.response_head(status);
+        client.terms.keep_alive &= !ends_client;
+        client.send(&out).await.map_err(|_| NotBegun::Client)?;
+        Ok(passage)
+    }
+
+    /// Sends what one read brought; nothing is the end of the server's connection. Where the bytes pass as they came,
+    /// they are not copied first.
+    pub(super) async fn pass(
+        &mut self,
+        bytes: &[u8],
+        client: &mut Client,
+        exchange: &mut Exchange,
+    ) -> Result<(), PassError> {
+        if bytes.is_empty() {
+            return self.server_closed(client).await;
+        }
+        let taken = if self.form == Form::AsTheyCame {
+            let taken = self.measure(bytes, exchange).map_err(|Broken| PassError::Server)?;
+            client
+                .send(&bytes[..taken.bytes])
+                .await
+                .map_err(|_| PassError::Client)?;
+            taken
+        } else {
             let mut out = Vec::with_capacity(bytes.len() + 32);
             let taken = self
                 .take(bytes, &mut out, exchange)
                 .map_err(|Broken| PassError::Server)?;
             client.send(&out).await.map_err(|_| PassError::Client)?;
-            return Ok(taken);
+            taken
+        };
+        self.note(&taken, bytes.len());
+        Ok(())
+    }
+
+    async fn server_closed(&mut self, client: &mut Client) -> Result<(), PassError> {
+        if !matches!(self.framing, Framing::UntilClose) {
+            return Err(PassError::Server);
         }
-        let taken = self.measure(bytes, exchange).map_err(|Broken| PassError::Server)?;
-        client
-            .send(&bytes[..taken.bytes])
-            .await
-            .map_err(|_| PassError::Client)?;
-        Ok(taken)
+        let last: &[u8] = if self.form == Form::Chunked { b"0\r\n\r\n" } else { b"" };
+        client.send(last).await.map_err(|_| PassError::Client)?;
+        (self.ended, self.keeps_connection) = (true, false);
+        Ok(())
+    }
+
+    /// What a server says after its answer belongs to nobody: such a connection is not used again.
+    fn note(&mut self, taken: &Taken, bytes: usize) {
+        self.ended = taken.ended;
+        self.keeps_connection &= taken.bytes == bytes;
     }
 
     /// Puts what one read brought into `out`, in the client's form.

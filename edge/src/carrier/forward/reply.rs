@@ -19,6 +19,9 @@ use crate::rewrite::{UNBUFFERED, is_event_stream};
 const HEAD_BYTES_MAX: usize = 64 * 1024;
 const HEADERS_MAX: usize = 100;
 
+/// What the edge adds to a head, as a rule: a longer request id than ours makes it grow once more.
+const ADDED_BYTES_MAX: usize = 256;
+
 /// A server's final answer (or 101), its body about to be read.
 pub(super) struct Reply {
     pub(super) status: u16,
@@ -27,7 +30,7 @@ pub(super) struct Reply {
     pub(super) framing: Framing,
     pub(super) form: Form,
     /// What of the body came with the head.
-    pub(super) first: Vec<u8>,
+    pub(super) first: Piece,
     /// The server goes on with this connection once the body has ended.
     pub(super) keeps_connection: bool,
     /// The body's end is the end of the client's connection.
@@ -54,6 +57,27 @@ pub(super) enum Form {
     Payload,
 }
 
+/// What one read brought, from some place on.
+pub(super) struct Piece {
+    read: Read,
+    from: usize,
+}
+
+enum Read {
+    Once(Filled),
+    Gathered(Vec<u8>),
+}
+
+impl Piece {
+    pub(super) fn bytes(&self) -> &[u8] {
+        let all = match &self.read {
+            Read::Once(filled) => filled.bytes(),
+            Read::Gathered(bytes) => bytes,
+        };
+        &all[self.from..]
+    }
+}
+
 pub(super) enum ReplyError {
     ClientGone,
     /// Not one byte came: the server had closed the connection.
@@ -64,6 +88,8 @@ pub(super) enum ReplyError {
 
 pub(super) struct Reader {
     timeout: Option<Duration>,
+    /// The client asked for a WebSocket, so the server may switch.
+    is_upgrade: bool,
 }
 
 enum Parsed {
@@ -73,53 +99,101 @@ enum Parsed {
         status: u16,
         bytes: usize,
     },
-    Final {
-        reply: Reply,
-        bytes: usize,
-    },
+    Final(FinalHead),
+}
+
+/// A [`Reply`] but for the body.
+struct FinalHead {
+    status: u16,
+    bytes: usize,
+    head: Vec<u8>,
+    framing: Framing,
+    form: Form,
+    keeps_connection: bool,
+    ends_client: bool,
+}
+
+impl FinalHead {
+    /// `begin`: where in what was read this head begins.
+    fn with_body(self, read: Read, begin: usize) -> Reply {
+        Reply {
+            status: self.status,
+            head: self.head,
+            framing: self.framing,
+            form: self.form,
+            first: Piece {
+                read,
+                from: begin + self.bytes,
+            },
+            keeps_connection: self.keeps_connection,
+            ends_client: self.ends_client,
+        }
+    }
+}
+
+/// What a read came to: how many of its bytes were interim heads, and the final one behind them, where it is whole.
+struct Progress {
+    passed: usize,
+    last: Option<FinalHead>,
 }
 
 impl Reader {
-    pub(super) fn new(timeout: Option<Duration>) -> Self {
-        Self { timeout }
+    pub(super) fn new(timeout: Option<Duration>, is_upgrade: bool) -> Self {
+        Self { timeout, is_upgrade }
     }
 
     /// Waits for the final head; interim ones are passed on.
     pub(super) async fn read(
-        &mut self,
+        &self,
         connection: &mut Connection,
         client: &mut Client,
         exchange: &Exchange,
-        is_upgrade: bool,
     ) -> Result<Reply, ReplyError> {
-        let mut gathered = Vec::new();
-        loop {
+        let first = self.read_or_gone(connection, client).await?;
+        self.read_from(first, connection, client, exchange).await
+    }
+
+    /// The same, where the head's first bytes have come.
+    pub(super) async fn read_from(
+        &self,
+        first: Filled,
+        connection: &mut Connection,
+        client: &mut Client,
+        exchange: &Exchange,
+    ) -> Result<Reply, ReplyError> {
+        if first.bytes().is_empty() {
+            return Err(ReplyError::Nothing);
+        }
+        // Nearly always the head comes in one piece, and is parsed where it lies.
+        let Progress { passed, last } = self.interim_or_final(first.bytes(), client, exchange).await?;
+        if let Some(last) = last {
+            return Ok(last.with_body(Read::Once(first), passed));
+        }
+        let gathered = first.bytes()[passed..].to_vec();
+        drop(first);
+        Box::pin(self.gather(gathered, connection, client, exchange)).await
+    }
+
+    async fn gather(
+        &self,
+        mut gathered: Vec<u8>,
+        connection: &mut Connection,
+        client: &mut Client,
+        exchange: &Exchange,
+    ) -> Result<Reply, ReplyError> {
+        while gathered.len() <= HEAD_BYTES_MAX {
             let filled = self.read_or_gone(connection, client).await?;
             if filled.bytes().is_empty() {
-                return Err(if gathered.is_empty() {
-                    ReplyError::Nothing
-                } else {
-                    ReplyError::Malformed
-                });
-            }
-            // Nearly always the head comes in one piece, and is parsed where it lies.
-            if gathered.is_empty() {
-                if let Some(reply) =
-                    interim_or_final(filled.bytes(), &mut gathered, client, exchange, is_upgrade).await?
-                {
-                    return Ok(reply);
-                }
-            } else {
-                gathered.extend_from_slice(filled.bytes());
-                let bytes = std::mem::take(&mut gathered);
-                if let Some(reply) = interim_or_final(&bytes, &mut gathered, client, exchange, is_upgrade).await? {
-                    return Ok(reply);
-                }
-            }
-            if gathered.len() > HEAD_BYTES_MAX {
                 return Err(ReplyError::Malformed);
             }
+            gathered.extend_from_slice(filled.bytes());
+            let Progress { passed, last } = self.interim_or_final(&gathered, client, exchange).await?;
+            if let Some(last) = last {
+                return Ok(last.with_body(Read::Gathered(gathered), passed));
+            }
+            gathered.drain(..passed);
         }
+        Err(ReplyError::Malformed)
     }
 
     async fn read_or_gone(&self, connection: &mut Connection, client: &mut Client) -> Result<Filled, ReplyError> {
@@ -136,32 +210,32 @@ impl Reader {
                 .unwrap_or(Err(ReplyError::Timeout)),
         }
     }
-}
 
-/// Passes interim heads on. What is not a whole head stays in `rest`.
-async fn interim_or_final(
-    mut bytes: &[u8],
-    rest: &mut Vec<u8>,
-    client: &mut Client,
-    exchange: &Exchange,
-    is_upgrade: bool,
-) -> Result<Option<Reply>, ReplyError> {
-    loop {
-        match parse(bytes, client.terms, exchange.request_id(), is_upgrade).ok_or(ReplyError::Malformed)? {
-            Parsed::Incomplete => {
-                rest.extend_from_slice(bytes);
-                return Ok(None);
-            }
-            Parsed::Interim { status, bytes: head } => {
-                // The client was told to go on already, and HTTP/1.0 knows no interim answers.
-                if status != 100 && !client.terms.is_http_10 {
-                    client.send(&bytes[..head]).await.map_err(|_| ReplyError::ClientGone)?;
+    /// Passes interim heads on.
+    async fn interim_or_final(
+        &self,
+        bytes: &[u8],
+        client: &mut Client,
+        exchange: &Exchange,
+    ) -> Result<Progress, ReplyError> {
+        let mut passed = 0;
+        loop {
+            let rest = &bytes[passed..];
+            match parse(rest, client.terms, exchange.request_id(), self.is_upgrade).ok_or(ReplyError::Malformed)? {
+                Parsed::Incomplete => return Ok(Progress { passed, last: None }),
+                Parsed::Interim { status, bytes: head } => {
+                    // The client was told to go on already, and HTTP/1.0 knows no interim answers.
+                    if status != 100 && !client.terms.is_http_10 {
+                        client.send(&rest[..head]).await.map_err(|_| ReplyError::ClientGone)?;
+                    }
+                    passed += head;
                 }
-                bytes = &bytes[head..];
-            }
-            Parsed::Final { mut reply, bytes: head } => {
-                reply.first.extend_from_slice(&bytes[head..]);
-                return Ok(Some(reply));
+                Parsed::Final(last) => {
+                    return Ok(Progress {
+                        passed,
+                        last: Some(last),
+                    });
+                }
             }
         }
     }
@@ -194,7 +268,8 @@ fn parse(bytes: &[u8], terms: Terms, request_id: &[u8], is_upgrade: bool) -> Opt
         stated.framing()
     };
     let form = form_for(&framing, terms);
-    let mut head = Vec::with_capacity(head_bytes + 256);
+    // What has come of the body is sent with it.
+    let mut head = Vec::with_capacity(bytes.len() + ADDED_BYTES_MAX);
     let _ = write!(head, "HTTP/1.1 {status} {}\r\n", response.reason.unwrap_or_default());
     copy_headers(response.headers, &mut head);
     line(&mut head, "x-request-id", request_id);
@@ -209,56 +284,15 @@ fn parse(bytes: &[u8], terms: Terms, request_id: &[u8], is_upgrade: bool) -> Opt
     framing_line(&framing, form, &stated, &mut head);
     head.extend_from_slice(b"\r\n");
     let keeps_connection = stated.keeps_connection && !matches!(framing, Framing::UntilClose);
-    let reply = Reply {
+    Some(Parsed::Final(FinalHead {
         status,
+        bytes: head_bytes,
         head,
         framing,
         form,
-        first: Vec::new(),
         keeps_connection,
         ends_client,
-    };
-    Some(Parsed::Final {
-        reply,
-        bytes: head_bytes,
-    })
-}
-
-/// A head for an answer that goes through a session, which writes its own.
-pub(super) enum Head {
-    Incomplete,
-    Whole {
-        status: u16,
-        headers: Vec<(String, Vec<u8>)>,
-        framing: Framing,
-        bytes: usize,
-    },
-}
-
-/// `None` as for [`parse`].
-pub(super) fn parse_plain(bytes: &[u8]) -> Option<Head> {
-    let mut headers = [httparse::EMPTY_HEADER; HEADERS_MAX];
-    let mut response = httparse::Response::new(&mut headers);
-    match response.parse(bytes).ok()? {
-        httparse::Status::Partial if bytes.len() > HEAD_BYTES_MAX => None,
-        httparse::Status::Partial => Some(Head::Incomplete),
-        httparse::Status::Complete(head_bytes) => {
-            let framing = Stated::of(response.headers, response.version? == 1)?.framing();
-            let passed = response
-                .headers
-                .iter()
-                .filter(|header| !is_hop_by_hop(header.name.as_bytes()));
-            let headers = passed
-                .map(|header| (header.name.to_owned(), header.value.to_vec()))
-                .collect();
-            Some(Head::Whole {
-                status: response.code?,
-                headers,
-                framing,
-                bytes: head_bytes,
-            })
-        }
-    }
+    }))
 }
 
 fn form_for(framing: &Framing, terms: Terms) -> Form {

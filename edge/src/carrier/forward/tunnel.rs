@@ -1,6 +1,5 @@
 //! An upgraded connection: bytes both ways, until either side has enough.
 
-use pingora_core::apps::ReusedHttpStream;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 
 use super::client::Client;
@@ -8,17 +7,12 @@ use super::connection::Connection;
 use super::reply::Reply;
 use crate::exchange::{Exchange, Outcome};
 
-/// Never returns a connection: what was upgraded is no HTTP any more.
-pub(super) async fn run(
-    mut client: Client,
-    mut connection: Connection,
-    reply: Reply,
-    mut exchange: Box<Exchange>,
-) -> Option<ReusedHttpStream> {
+/// The client's connection ends with it: what was upgraded is no HTTP any more.
+pub(super) async fn run(client: &mut Client, mut connection: Connection, reply: Reply, mut exchange: Box<Exchange>) {
     exchange.response_head(reply.status);
     let mut out = reply.head;
-    out.extend_from_slice(&reply.first);
-    let pipelined = client.pipelined.split();
+    out.extend_from_slice(reply.first.bytes());
+    let pipelined = std::mem::take(&mut client.unread);
     let begun = async {
         client.send(&out).await?;
         connection.write_all(&pipelined).await?;
@@ -26,12 +20,11 @@ pub(super) async fn run(
     };
     if begun.await.is_ok() {
         let (mut received, mut sent) = (0, 0);
-        copy_until_either_ends(&mut client, &mut connection, &mut received, &mut sent).await;
+        copy_until_either_ends(client, &mut connection, &mut received, &mut sent).await;
         let _ = exchange.request_chunk(received);
         exchange.response_chunk(sent);
     }
     exchange.close(Outcome::Complete);
-    None
 }
 
 /// A WebSocket's close frames cross before either side closes, so the first end is the end of both.

@@ -6,7 +6,7 @@ use bytes::{Bytes, BytesMut};
 use pingora_core::Result;
 use pingora_core::protocols::http::ServerSession;
 
-use crate::carrier::head::{content_length, expects_continue};
+use super::head::{content_length, expects_continue};
 use crate::error::Refusal;
 
 /// What pingora keeps of a request body for a second attempt.

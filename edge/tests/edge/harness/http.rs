@@ -38,7 +38,7 @@ impl Answer {
 }
 
 pub(crate) struct Connection {
-    stream: TcpStream,
+    pub(crate) stream: TcpStream,
     pending: Vec<u8>,
 }
 

@@ -5,14 +5,14 @@ use pingora_core::Result;
 use pingora_core::protocols::http::ServerSession;
 use pingora_http::ResponseHeader;
 
-use super::body;
+use super::leftover;
 use crate::error::Refusal;
 use crate::request_id::X_REQUEST_ID;
 
 /// Sends a refusal. What the client is still sending is read first where it is little, so that the connection stays
 /// usable; else the answer goes out at once and the connection ends.
 pub(super) async fn send(session: &mut ServerSession, refusal: Refusal, request_id: Option<&[u8]>) -> Result<()> {
-    let ends = refusal.closes() || !body::discard_small(session).await;
+    let ends = refusal.closes() || !leftover::discard_small(session).await;
     if ends {
         session.set_keepalive(None);
     }
@@ -25,7 +25,7 @@ pub(super) async fn send(session: &mut ServerSession, refusal: Refusal, request_
         session.write_response_body(text, true).await?;
     }
     if ends {
-        body::linger(session).await;
+        leftover::linger(session).await;
     }
     Ok(())
 }

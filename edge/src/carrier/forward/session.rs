@@ -1,0 +1,126 @@
+//! One client's connection, from request to request.
+//!
+//! While it waits for a request it is this task, a socket and no buffer: ten thousand idle clients are a few megabytes.
+//! What a request needs until its answer begins is a future of its own, boxed, gone when only bytes are left to pass on.
+//!
+//! One timer serves the connection's whole life. It is not set anew for each request: where it fires early, it is put
+//! off to when it would be due.
+
+use std::future::{Future, poll_fn};
+use std::io;
+use std::net::SocketAddr;
+use std::pin::{Pin, pin};
+use std::sync::Arc;
+use std::task::{Context, Poll};
+use std::time::{Duration, Instant};
+
+use tokio::net::TcpStream;
+use tokio::time::Sleep;
+
+use super::client::Client;
+use super::request::{HEAD_BYTES_MAX, HeadError, Request};
+use super::scratch::Filled;
+use super::{Begun, Forwarder, refusal};
+use crate::error::Refusal;
+
+/// A kept-alive client that says nothing for so long is let go; the SDKs' pools keep theirs for less.
+const IDLE_MAX: Duration = Duration::from_secs(75);
+
+enum Event {
+    Read(io::Result<Filled>),
+    Stopping,
+    TooLate,
+}
+
+pub(super) async fn run(forwarder: Arc<Forwarder>, stream: TcpStream, address: SocketAddr) {
+    let plane = &forwarder.plane;
+    let _counted = plane.in_flight.enter();
+    let mut client = Client::new(stream, address);
+    let mut timer = pin!(tokio::time::sleep(IDLE_MAX));
+    let mut stopped = pin!(plane.stop.stopped());
+    // Once is enough: it is the same task that waits, for as long as the connection lives.
+    poll_fn(|cx| {
+        let _ = stopped.as_mut().poll(cx);
+        Poll::Ready(())
+    })
+    .await;
+    while let Some(request) = next_request(&forwarder, &mut client, timer.as_mut()).await {
+        let begun = Box::pin(forwarder.begin(&mut client, request)).await;
+        let goes_on = match begun {
+            Begun::Ended { goes_on } => goes_on,
+            Begun::Answering(answering) => forwarder.pass_on(&mut client, answering).await,
+        };
+        // A connection that answered its last request while we are stopping is not waited on for another.
+        if !goes_on || plane.stop.is_stopping() {
+            break;
+        }
+    }
+}
+
+/// `None` where the connection has none to give: closed, silent, malformed (which is answered), or let go by a stop.
+async fn next_request(forwarder: &Forwarder, client: &mut Client, mut timer: Pin<&mut Sleep>) -> Option<Request> {
+    let mut deadline = client.active_at + IDLE_MAX;
+    let mut has_begun = false;
+    let mut may_be_whole = !client.unread.is_empty();
+    loop {
+        if may_be_whole {
+            match Request::take(&mut client.unread) {
+                Ok(Some(request)) => return Some(request),
+                Ok(None) if !has_begun => {
+                    has_begun = true;
+                    deadline = Instant::now() + forwarder.plane.timeouts.head;
+                }
+                Ok(None) => {}
+                Err(error) => return refuse(forwarder, client, refusal_of(error)).await,
+            }
+        }
+        let event = poll_fn(|cx| {
+            // What has come already is answered, also while stopping.
+            if let Poll::Ready(read) = client.poll_read(cx) {
+                return Poll::Ready(Event::Read(read));
+            }
+            if !has_begun && forwarder.plane.stop.is_stopping() {
+                return Poll::Ready(Event::Stopping);
+            }
+            poll_deadline(timer.as_mut(), deadline, cx).map(|()| Event::TooLate)
+        });
+        match event.await {
+            Event::Read(Ok(filled)) if !filled.bytes().is_empty() => {
+                client.keep_unread(filled.bytes());
+                // Lines are few, so a head that comes byte by byte is not read from its start for each byte.
+                may_be_whole = !has_begun
+                    || memchr::memchr(b'\n', filled.bytes()).is_some()
+                    || client.unread.len() >= HEAD_BYTES_MAX;
+            }
+            Event::TooLate if has_begun => return refuse(forwarder, client, Refusal::RequestTimeout).await,
+            _ => return None,
+        }
+    }
+}
+
+async fn refuse(forwarder: &Forwarder, client: &mut Client, refusal: Refusal) -> Option<Request> {
+    Box::pin(refusal::send_without_request(client, refusal, &forwarder.plane)).await;
+    None
+}
+
+fn refusal_of(error: HeadError) -> Refusal {
+    match error {
+        HeadError::Malformed => Refusal::BadRequest,
+        HeadError::TooLarge => Refusal::HeadTooLarge,
+        HeadError::Connect => Refusal::MethodNotAllowed,
+    }
+}
+
+/// Ready at the deadline, whatever the timer is set to.
+fn poll_deadline(mut timer: Pin<&mut Sleep>, deadline: Instant, cx: &mut Context<'_>) -> Poll<()> {
+    if timer.deadline().into_std() > deadline {
+        timer.as_mut().reset(deadline.into());
+    }
+    while timer.as_mut().poll(cx).is_ready() {
+        if timer.deadline().into_std() >= deadline {
+            return Poll::Ready(());
+        }
+        timer.as_mut().reset(deadline.into());
+    }
+    Poll::Pending
+}
