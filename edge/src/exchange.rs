@@ -100,6 +100,9 @@ impl Exchange {
 
     fn read_head(&mut self, head: &Head<'_>) -> Result<(), Refusal> {
         let target = Target::parse(head.target).map_err(Refusal::BadTarget)?;
+        if !head::names_one_host(&target, head.headers) {
+            return Err(Refusal::BadRequest);
+        }
         self.target = Some(target);
         if head
             .content_length

@@ -19,6 +19,7 @@ mod chunks;
 mod client;
 mod connection;
 mod early;
+mod hops;
 mod inbound;
 mod kept;
 mod listener;

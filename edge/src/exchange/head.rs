@@ -16,6 +16,15 @@ pub(crate) struct Head<'a> {
     pub(crate) content_length: Option<u64>,
 }
 
+/// A target that names a host and a `Host` that names another: rules would match the one and the server get the other.
+pub(super) fn names_one_host(target: &Target, headers: &HeaderMap) -> bool {
+    let named = headers.get(header::HOST).map(|host| host.as_bytes());
+    match (target.authority(), named) {
+        (Some(authority), Some(host)) => authority.as_bytes().eq_ignore_ascii_case(host),
+        _ => true,
+    }
+}
+
 /// The host that rules match: the target's authority before the `Host` header (RFC 9112, 3.2.2), in lower case, without
 /// port and trailing dot.
 pub(super) fn host<'a>(target: &'a Target, headers: &'a HeaderMap) -> Cow<'a, str> {
@@ -38,6 +47,24 @@ mod tests {
     use http::HeaderValue;
 
     use super::*;
+
+    #[test]
+    fn a_target_with_a_host_agrees_with_the_host_header() {
+        for (target, host, agrees) in [
+            ("/v1", Some("edge"), true),
+            ("http://Edge:80/v1", Some("edge:80"), true),
+            ("http://other/v1", Some("edge"), false),
+            ("http://other/v1", None, true),
+        ] {
+            let lines = host.map(|host| (header::HOST, HeaderValue::from_static(host)));
+            let target = Target::parse(target.as_bytes()).expect("a target");
+            assert_eq!(
+                names_one_host(&target, &HeaderMap::from_iter(lines)),
+                agrees,
+                "{host:?}"
+            );
+        }
+    }
 
     #[test]
     fn hosts_are_compared_without_port_case_and_final_dot() {

@@ -12,6 +12,7 @@ use tokio::io::{AsyncWrite as _, AsyncWriteExt as _};
 
 use super::client::Client;
 use super::connection::Connection;
+use super::hops::{Nominated, is_hop_by_hop};
 use super::inbound::{self, BodyError, Inbound};
 use super::kept::{Budget, LARGE_BYTES, Portion, SMALL_BYTES};
 use super::request::Request;
@@ -41,7 +42,8 @@ pub(super) struct Outgoing {
     /// `wire` no longer holds all of the body.
     overflown: bool,
     fresh_connection: bool,
-    _portion: Option<Portion>,
+    budget: Arc<Budget>,
+    portion: Option<Portion>,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -95,7 +97,8 @@ impl Outgoing {
             kept_bytes_max,
             overflown,
             fresh_connection: overflown,
-            _portion: portion,
+            budget: budget.clone(),
+            portion,
         }
     }
 
@@ -114,7 +117,8 @@ impl Outgoing {
         self.wire.clear();
         // Who waited to be told to go on was told.
         let origin = exchange.origin(&request.headers, true);
-        let nominated = Nominated::of(&request.headers);
+        let lines = request.headers.get_all(http::header::CONNECTION).iter();
+        let nominated = Nominated::of(lines.map(|line| line.as_bytes()));
         let wire = &mut self.wire;
         wire.extend_from_slice(request.method.as_str().as_bytes());
         wire.push(b' ');
@@ -289,7 +293,13 @@ impl Outgoing {
 
     /// After a send: a body that outgrew its bound is not gathered any further.
     fn forget_what_cannot_be_kept(&mut self) {
-        self.overflown |= self.wire.len() - self.head_bytes > self.kept_bytes_max;
+        let kept_bytes = self.wire.len() - self.head_bytes;
+        if kept_bytes > self.kept_bytes_max && self.portion.is_none() && !self.overflown {
+            // Its length was not announced: it turned out to be one of the larger ones.
+            self.portion = self.budget.take(LARGE_BYTES);
+            self.kept_bytes_max = self.portion.as_ref().map_or(SMALL_BYTES, |_| LARGE_BYTES);
+        }
+        self.overflown |= kept_bytes > self.kept_bytes_max;
         if self.overflown {
             self.wire.clear();
             self.head_bytes = 0;
@@ -348,57 +358,4 @@ fn line(head: &mut Vec<u8>, name: &[u8], value: &[u8]) {
     head.extend_from_slice(b": ");
     head.extend_from_slice(value);
     head.extend_from_slice(b"\r\n");
-}
-
-/// Headers that concern one connection, and the framing, which is ours to write.
-pub(super) fn is_hop_by_hop(name: &[u8]) -> bool {
-    let is = |hop: &str| name.eq_ignore_ascii_case(hop.as_bytes());
-    match name.len() {
-        2 => is("te"),
-        7 => is("upgrade") || is("trailer"),
-        10 => is("connection") || is("keep-alive"),
-        14 => is("content-length"),
-        16 => is("proxy-connection"),
-        17 => is("transfer-encoding"),
-        19 => is("proxy-authenticate") || is("proxy-authorization"),
-        _ => false,
-    }
-}
-
-/// Headers that `Connection` names: they go no further, unless a server's view of who asks depends on them.
-struct Nominated<'a>(Vec<&'a [u8]>);
-
-impl<'a> Nominated<'a> {
-    fn of(headers: &'a http::HeaderMap) -> Self {
-        let lines = headers.get_all(http::header::CONNECTION).into_iter();
-        let names = lines
-            .flat_map(|line| line.as_bytes().split(|&byte| byte == b','))
-            .map(<[u8]>::trim_ascii);
-        Self(names.filter(|name| !is_plain_token(name)).collect())
-    }
-
-    fn contains(&self, name: &[u8]) -> bool {
-        !self.0.is_empty() && !is_identity(name) && self.0.iter().any(|nominated| nominated.eq_ignore_ascii_case(name))
-    }
-}
-
-/// What nearly every `Connection` line says; none of these is another header's name that matters.
-fn is_plain_token(token: &[u8]) -> bool {
-    [&b"keep-alive"[..], b"close", b"upgrade", b""]
-        .iter()
-        .any(|plain| token.eq_ignore_ascii_case(plain))
-}
-
-fn is_identity(name: &[u8]) -> bool {
-    [
-        "host",
-        "authorization",
-        "x-api-key",
-        "api-key",
-        "x-goog-api-key",
-        "content-type",
-        "cookie",
-    ]
-    .iter()
-    .any(|kept| name.eq_ignore_ascii_case(kept.as_bytes()))
 }

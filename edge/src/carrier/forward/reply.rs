@@ -10,7 +10,7 @@ use pingora_core::protocols::http::date::get_cached_date;
 use super::chunks::Chunks;
 use super::client::{Client, Terms};
 use super::connection::Connection;
-use super::outgoing::is_hop_by_hop;
+use super::hops::{Nominated, is_hop_by_hop};
 use super::scratch::{self, Filled};
 use crate::exchange::Exchange;
 use crate::rewrite::{UNBUFFERED, is_event_stream};
@@ -250,7 +250,8 @@ fn parse(bytes: &[u8], terms: Terms, request_id: &[u8], is_upgrade: bool) -> Opt
         Ok(httparse::Status::Partial) => return Some(Parsed::Incomplete),
         Err(_) => return None,
     };
-    let status = response.code?;
+    // Three digits are not yet a status.
+    let status = response.code.filter(|status| *status >= 100)?;
     let is_switch = status == 101;
     if (100..200).contains(&status) && !is_switch {
         return Some(Parsed::Interim {
@@ -307,6 +308,7 @@ fn form_for(framing: &Framing, terms: Terms) -> Form {
 fn copy_headers(headers: &[httparse::Header<'_>], head: &mut Vec<u8>) {
     let mut has_date = false;
     let mut is_stream = false;
+    let nominated = Nominated::of(connection_lines(headers));
     for header in headers {
         let name = header.name.as_bytes();
         match name.len() {
@@ -315,7 +317,7 @@ fn copy_headers(headers: &[httparse::Header<'_>], head: &mut Vec<u8>) {
             12 if name.eq_ignore_ascii_case(b"x-request-id") => continue,
             _ => {}
         }
-        if !is_hop_by_hop(name) {
+        if !is_hop_by_hop(name) && !nominated.contains(name) {
             line(head, header.name, header.value);
         }
     }
@@ -325,6 +327,11 @@ fn copy_headers(headers: &[httparse::Header<'_>], head: &mut Vec<u8>) {
     if !has_date {
         line(head, "Date", get_cached_date().as_bytes());
     }
+}
+
+fn connection_lines<'a>(headers: &'a [httparse::Header<'_>]) -> impl Iterator<Item = &'a [u8]> {
+    let named = |header: &&httparse::Header<'_>| header.name.eq_ignore_ascii_case("connection");
+    headers.iter().filter(named).map(|header| header.value)
 }
 
 fn switch_lines(headers: &[httparse::Header<'_>], head: &mut Vec<u8>) {
