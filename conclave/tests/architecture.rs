@@ -67,6 +67,7 @@ fn the_aggregator_never_imports_pingora() {
 #[test]
 fn libraries_know_no_plane_and_no_server() {
     assert_without("keymap", &["edge", "aggregator", "pingora", "axum", "hyper", "tokio"]);
+    assert_without("affinity", &["edge", "aggregator", "keymap", "hyper", "http", "tokio"]);
     assert_without("sim", &["edge", "aggregator", "keymap", "pingora"]);
 }
 
