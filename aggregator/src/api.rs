@@ -1,7 +1,9 @@
 //! HTTP handlers: thin. They take prepared bytes from the rooms that own them and decide nothing.
 
+pub(crate) mod admin;
 pub(crate) mod health;
 pub(crate) mod models;
+pub(crate) mod root;
 pub(crate) mod stats;
 
 use axum::http::header::CONTENT_TYPE;

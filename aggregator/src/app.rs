@@ -10,9 +10,11 @@ use std::time::Duration;
 
 use tokio::net::TcpListener;
 
-use crate::backend::{Client, Identity, MappingFeed, Poller, TargetRules};
+use crate::backend::{Client, Identity, MappingFeed, Poller, Sources, TargetRules};
 use crate::catalogue::Catalogue;
 use crate::config::AggregatorConfig;
+use crate::config_file::{ConfigFile, ConfigFollower, CurrentConfig};
+use crate::fleet::{Fleet, Upstream};
 use crate::router::{AppState, router};
 use crate::server;
 use crate::stats::{self, StatsBoard};
@@ -43,6 +45,7 @@ impl Aggregator {
             .map_err(|source| StartError::Bind { asked, source })?;
         let identity = Identity::new();
         let client = Client::new(&config.backends, &identity).map_err(StartError::Client)?;
+        let upstream = Upstream::new(&identity).map_err(StartError::Client)?;
         Ok(Bound {
             config,
             feed,
@@ -50,6 +53,7 @@ impl Aggregator {
             addr,
             identity,
             client,
+            upstream,
         })
     }
 }
@@ -62,6 +66,7 @@ pub struct Bound {
     addr: SocketAddr,
     identity: Identity,
     client: Client,
+    upstream: Upstream,
 }
 
 impl Bound {
@@ -94,6 +99,7 @@ impl Bound {
             addr,
             identity,
             client,
+            upstream,
         } = self;
         let mut tasks = Tasks::new();
         let catalogue = Arc::new(Catalogue::new(config.backends.mapping_timeout));
@@ -102,11 +108,28 @@ impl Bound {
             skip: config.skip,
             own: addr,
         };
-        let poller = Poller::new(config.backends, rules, feed, client, Arc::clone(&catalogue));
+        let first = config.file.as_ref().map(|source| Arc::clone(source.config()));
+        let first = first.unwrap_or_else(|| Arc::new(ConfigFile::without_file(&|name| std::env::var(name).ok())));
+        let settings = Arc::new(CurrentConfig::new(first));
+        if let Some(source) = &config.file {
+            let follower = ConfigFollower::new(source, Arc::clone(&settings));
+            tasks.spawn("configuration watch", follower.run(tasks.stop_signal()));
+        }
+        let (fleet, hurries) = Fleet::new(upstream);
+        let fleet = Arc::new(fleet);
+        let sources = Sources {
+            feed,
+            settings: Arc::clone(&settings),
+            hurries,
+        };
+        let published = (Arc::clone(&catalogue), Arc::clone(&fleet));
+        let poller = Poller::new(config.backends, rules, sources, client, published);
         tasks.spawn("backend poller", poller.run(tasks.stop_signal()));
         stats::spawn(&mut tasks, config.stats, &board);
         let routes = router(AppState {
             catalogue,
+            fleet,
+            settings,
             stats: board,
             identity,
         });

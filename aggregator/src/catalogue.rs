@@ -6,8 +6,8 @@
 mod list;
 mod merge;
 
-pub(crate) use list::ModelList;
-pub(crate) use merge::merge;
+pub(crate) use list::{Entry, ListError, ModelList};
+pub(crate) use merge::{described, merge};
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -57,11 +57,16 @@ impl Catalogue {
     /// The list as of now; also tells the poller that somebody is reading.
     pub(crate) async fn serve(&self) -> Bytes {
         self.demand.notify_one();
+        self.ready().await;
+        self.current.load().body.clone()
+    }
+
+    /// Resolves once the first round of polls is over, or has had its time.
+    pub(crate) async fn ready(&self) {
         let mut done = self.first_round_done.subscribe();
         if !*done.borrow() {
             let _ = tokio::time::timeout_at(self.first_round_deadline, done.wait_for(|done| *done)).await;
         }
-        self.current.load().body.clone()
     }
 
     pub(crate) fn backends(&self) -> BackendCount {

@@ -6,6 +6,7 @@ use std::fmt;
 use std::time::Duration;
 
 use crate::backend::{BackendKeys, SkipPatterns};
+use crate::config_file::ConfigSource;
 use crate::stats::StatsConfig;
 
 #[derive(Debug, Clone)]
@@ -19,6 +20,8 @@ pub struct AggregatorConfig {
     pub backends: BackendConfig,
     pub stats: StatsConfig,
     pub server: ServerBounds,
+    /// `config.yaml`, followed while the service runs.
+    pub file: Option<ConfigSource>,
 }
 
 impl Default for AggregatorConfig {
@@ -30,6 +33,7 @@ impl Default for AggregatorConfig {
             backends: BackendConfig::default(),
             stats: StatsConfig::default(),
             server: ServerBounds::default(),
+            file: None,
         }
     }
 }
@@ -39,7 +43,9 @@ impl Default for AggregatorConfig {
 pub struct BackendConfig {
     /// From connecting to the last byte of the list: `--mapping-timeout`.
     pub mapping_timeout: Duration,
-    /// A healthy backend is asked this often when nobody looks, so this bounds how long a dead one stays listed
+    /// The same for a backend of `config.yaml`: it may be on the other side of the world.
+    pub configured_timeout: Duration,
+    /// A healthy backend of a mapping file is asked this often when nobody looks, so this bounds how long a dead one stays listed
     /// unnoticed. While `/v1/models` is being read, backends are asked up to once a second, so that a reader's next
     /// look is right. Thousands of backends are asked more rarely, at most 500 a second.
     pub heartbeat_interval: Duration,
@@ -52,6 +58,7 @@ impl Default for BackendConfig {
     fn default() -> Self {
         Self {
             mapping_timeout: Duration::from_secs(2),
+            configured_timeout: Duration::from_secs(5),
             heartbeat_interval: Duration::from_secs(2),
             down_interval_max: Duration::from_secs(10),
             keys: BackendKeys::default(),

@@ -3,6 +3,7 @@
 //! Refuses internals: what is sent are sentences written here; causes go to the log.
 
 use axum::Json;
+use axum::http::header::{HeaderValue, WWW_AUTHENTICATE};
 use axum::http::{Method, StatusCode, Uri};
 use axum::response::{IntoResponse, Response};
 use serde_json::json;
@@ -20,6 +21,14 @@ pub(crate) enum ApiError {
     Loop,
     /// Nothing has been measured yet.
     StatsNotReady,
+    /// No backend serves it. The name is not repeated: a client may have put anything there.
+    UnknownModel,
+    /// No admin token is configured.
+    AdminClosed,
+    /// The admin token is missing or wrong.
+    AdminToken,
+    /// `limit` or `cursor` cannot be read.
+    BadPage,
 }
 
 impl ApiError {
@@ -29,6 +38,10 @@ impl ApiError {
             Self::MethodNotAllowed { .. } => StatusCode::METHOD_NOT_ALLOWED,
             Self::Loop => StatusCode::LOOP_DETECTED,
             Self::StatsNotReady => StatusCode::SERVICE_UNAVAILABLE,
+            Self::UnknownModel => StatusCode::NOT_FOUND,
+            Self::AdminClosed => StatusCode::FORBIDDEN,
+            Self::AdminToken => StatusCode::UNAUTHORIZED,
+            Self::BadPage => StatusCode::BAD_REQUEST,
         }
     }
 
@@ -39,6 +52,10 @@ impl ApiError {
             Self::MethodNotAllowed { .. } => ("invalid_request_error", "method_not_allowed"),
             Self::Loop => ("server_error", "loop_detected"),
             Self::StatsNotReady => ("server_error", "stats_not_ready"),
+            Self::UnknownModel => ("invalid_request_error", "model_not_found"),
+            Self::AdminClosed => ("invalid_request_error", "admin_closed"),
+            Self::AdminToken => ("authentication_error", "invalid_admin_token"),
+            Self::BadPage => ("invalid_request_error", "invalid_query"),
         }
     }
 
@@ -50,6 +67,14 @@ impl ApiError {
                            with --skip-mapping."
                 .to_owned(),
             Self::StatsNotReady => "The host has not been measured yet; try again in a second.".to_owned(),
+            Self::UnknownModel => {
+                "No backend serves this model; GET /v1/models lists those that are served.".to_owned()
+            }
+            Self::AdminClosed => "The admin endpoints are closed: no token is configured. Set ADMIN_TOKEN, or \
+                                  `admin.auth.token` in config.yaml."
+                .to_owned(),
+            Self::AdminToken => "The admin endpoints want `Authorization: Bearer` and the admin token.".to_owned(),
+            Self::BadPage => "This list takes `limit`, a whole number, and `cursor`.".to_owned(),
         }
     }
 }
@@ -58,7 +83,13 @@ impl IntoResponse for ApiError {
     fn into_response(self) -> Response {
         let (kind, code) = self.kind();
         let body = json!({ "error": { "message": self.message(), "type": kind, "code": code } });
-        (self.status(), Json(body)).into_response()
+        let mut response = (self.status(), Json(body)).into_response();
+        if matches!(self, Self::AdminToken) {
+            response
+                .headers_mut()
+                .insert(WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"));
+        }
+        response
     }
 }
 

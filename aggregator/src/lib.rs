@@ -1,10 +1,12 @@
 //! Conclave's companion service: what needs no key, and in time what needs more than forwarding.
 //!
 //! ```text
-//!   mapping files ──MappingFeed──▶ Targets ──▶ backend::Poller ──GET /v1/models──▶ every backend
+//!   mapping files ──MappingFeed────┐
+//!   config.yaml ────ConfigFollower─┴▶ Targets ──▶ backend::Poller ──what it serves, how it is──▶ every backend
 //!                                                   │
-//!                                                   ▼ lists that changed
+//!                                                   ▼ what changed
 //!   GET /v1/models ◀── bytes from memory ── Catalogue (merged, serialised once)
+//!   who answers a request ◀── choice (pure) ── Fleet (a view that is swapped whole)
 //!   GET /stats     ◀── bytes from memory ── StatsBoard ◀── host sampler (every 2 s), GPU sampler
 //! ```
 //!
@@ -16,10 +18,14 @@
 
 mod api;
 mod app;
+mod auth;
 mod backend;
 mod catalogue;
+mod choice;
 mod config;
+mod config_file;
 mod error;
+mod fleet;
 mod router;
 mod server;
 mod stats;
@@ -28,4 +34,8 @@ mod tasks;
 pub use app::{Aggregator, Bound, ServeError, StartError};
 pub use backend::{BackendKeys, MappingFeed, SkipPatterns};
 pub use config::{AggregatorConfig, BackendConfig, ConfigError, ServerBounds, seconds};
+pub use config_file::{
+    AdminAuth, ConfigFile, ConfigSource, Council, Fallbacks, InferenceAuth, Lookup, ResponseStorage, Routing,
+    ServerSection, Strategy,
+};
 pub use stats::{LoadedFilter, StatsConfig, StatsFilter};

@@ -130,12 +130,15 @@ pub(crate) struct AggregatorArgs {
 /// What the aggregator does, whether alone or beside an edge. Names and defaults are routheon-server's.
 #[derive(Debug, Args)]
 pub(crate) struct ServiceArgs {
-    /// Host to bind
-    #[arg(long, default_value = "127.0.0.1", env = "CONCLAVE_HOST")]
-    pub(crate) host: String,
-    /// Port to listen on
-    #[arg(long, default_value_t = 9080, env = "CONCLAVE_PORT")]
-    pub(crate) port: u16,
+    /// Host to bind [default: the configuration's, else 127.0.0.1]
+    #[arg(long, env = "CONCLAVE_HOST")]
+    pub(crate) host: Option<String>,
+    /// Port to listen on [default: the configuration's, else 9080]
+    #[arg(long, env = "CONCLAVE_PORT")]
+    pub(crate) port: Option<u16>,
+    /// council-router's config.yaml: backends, routing, admin and more; followed as it changes; flags win over it
+    #[arg(long, value_name = "FILE", env = "CONCLAVE_CONFIG")]
+    pub(crate) config: Option<PathBuf>,
     /// Mapping files to leave out: regular expressions searched for in the file name, besides routheon-server.yml
     #[arg(long, value_name = "REGEX", env = "CONCLAVE_SKIP_MAPPING", value_delimiter = ',')]
     pub(crate) skip_mapping: Vec<String>,
@@ -172,9 +175,9 @@ pub(crate) struct CheckArgs {
     /// Folder of mapping files [default as for the edge]
     #[arg(long, value_name = "DIR", env = "CONCLAVE_MAPPINGS")]
     pub(crate) mappings: Option<PathBuf>,
-    /// A Traefik static file to check too
+    /// A config.yaml, or a Traefik static file, to check too; may be given for each
     #[arg(long, value_name = "FILE", env = "CONCLAVE_CONFIG")]
-    pub(crate) config: Option<PathBuf>,
+    pub(crate) config: Vec<PathBuf>,
     /// A /stats configuration to check too
     #[arg(long, value_name = "FILE", env = "CONCLAVE_STATS_CONFIG_FILE")]
     pub(crate) stats_config_file: Option<PathBuf>,

@@ -66,9 +66,25 @@ fn the_aggregator_never_imports_pingora() {
 
 #[test]
 fn libraries_know_no_plane_and_no_server() {
+    assert_without(
+        "document",
+        &["edge", "aggregator", "keymap", "axum", "hyper", "tokio", "http"],
+    );
     assert_without("keymap", &["edge", "aggregator", "pingora", "axum", "hyper", "tokio"]);
     assert_without("affinity", &["edge", "aggregator", "keymap", "hyper", "http", "tokio"]);
-    assert_without("dialect", &["edge", "aggregator", "keymap", "pingora", "axum", "hyper", "reqwest", "tokio"]);
+    assert_without(
+        "dialect",
+        &[
+            "edge",
+            "aggregator",
+            "keymap",
+            "pingora",
+            "axum",
+            "hyper",
+            "reqwest",
+            "tokio",
+        ],
+    );
     assert_without("sim", &["edge", "aggregator", "keymap", "pingora"]);
 }
 

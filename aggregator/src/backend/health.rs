@@ -6,13 +6,14 @@
 
 use std::fmt;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
 use axum::http::StatusCode;
 
-use super::client::Answer;
+use super::client::{Answer, Memory};
+use super::gauge::Load;
 use crate::catalogue::ModelList;
-use crate::config::BackendConfig;
+use crate::fleet::{Models, Status};
 
 /// The poll after these ends it: five of 2 s, a second apart, outlast the 9 s that were measured.
 const SLOW_POLLS_MAX: u32 = 4;
@@ -25,7 +26,7 @@ const SLOW_RETRY_PAUSE: Duration = Duration::from_secs(1);
 pub(crate) enum Failure {
     /// No connection, or one that broke.
     Unreachable(String),
-    /// Not answered within the mapping time-out.
+    /// Not answered within its time-out.
     Slow,
     Status(StatusCode),
     Unusable(String),
@@ -35,14 +36,14 @@ impl fmt::Display for Failure {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Unreachable(cause) => write!(f, "it cannot be reached: {cause}"),
-            Self::Slow => f.write_str("it does not answer within the mapping time-out"),
+            Self::Slow => f.write_str("it does not answer in time"),
             Self::Status(StatusCode::UNAUTHORIZED) => {
                 f.write_str("it answers 401: it asks for a key, and none that was given for backends suits it")
             }
             Self::Status(StatusCode::SERVICE_UNAVAILABLE) => f.write_str("it answers 503: it is loading or full"),
-            Self::Status(StatusCode::LOOP_DETECTED) => {
-                f.write_str("it leads back to this aggregator; exclude its mapping file with --skip-mapping")
-            }
+            Self::Status(StatusCode::LOOP_DETECTED) => f.write_str(
+                "it leads back to this aggregator; remove it, or exclude its mapping file with --skip-mapping",
+            ),
             Self::Status(status) if status.is_redirection() => {
                 write!(f, "it answers {}: redirects are not followed", status.as_u16())
             }
@@ -76,32 +77,83 @@ pub(crate) enum Change {
 #[derive(Debug)]
 pub(crate) struct Health {
     condition: Condition,
-    list: Option<Arc<ModelList>>,
+    /// Why the last poll failed, while it is down.
+    cause: Option<Arc<str>>,
+    heard_at: Option<SystemTime>,
+    /// Its last list. Kept while it is down, so that its models are known to be missing and not unknown.
+    list: ModelList,
+    models: Arc<Models>,
     body_bytes: usize,
-    asks_key: bool,
+    load: Option<Load>,
+    memory: Memory,
+}
+
+/// How often a backend is asked, when it is well and when it is down.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Pace {
+    pub(crate) heartbeat: Duration,
+    pub(crate) down_max: Duration,
 }
 
 impl Health {
     pub(crate) fn new() -> Self {
         Self {
             condition: Condition::Unknown,
-            list: None,
+            cause: None,
+            heard_at: None,
+            list: ModelList::default(),
+            models: Arc::default(),
             body_bytes: 0,
-            asks_key: false,
+            load: None,
+            memory: Memory::default(),
+        }
+    }
+
+    /// A backend whose models are configured is known to serve them before it is heard of.
+    pub(crate) fn expecting(models: Models) -> Self {
+        Self {
+            models: Arc::new(models),
+            ..Self::new()
         }
     }
 
     /// Its list, while it counts.
     pub(crate) fn list(&self) -> Option<&ModelList> {
-        self.list.as_deref()
+        matches!(self.condition, Condition::Up | Condition::Slow(_)).then_some(&self.list)
+    }
+
+    /// What it serves, or served last.
+    pub(crate) fn models(&self) -> &Arc<Models> {
+        &self.models
+    }
+
+    pub(crate) fn load(&self) -> Option<Load> {
+        self.load
+    }
+
+    pub(crate) fn status(&self) -> Status {
+        match self.condition {
+            Condition::Unknown => Status::Unknown,
+            Condition::Up => Status::Up,
+            Condition::Slow(_) => Status::Slow,
+            Condition::Down(_) => Status::Down,
+        }
+    }
+
+    pub(crate) fn cause(&self) -> Option<&Arc<str>> {
+        self.cause.as_ref()
+    }
+
+    pub(crate) fn heard_at(&self) -> Option<SystemTime> {
+        self.heard_at
     }
 
     pub(crate) fn body_bytes(&self) -> usize {
         self.body_bytes
     }
 
-    pub(crate) fn asks_key(&self) -> bool {
-        self.asks_key
+    pub(crate) fn memory(&self) -> Memory {
+        self.memory
     }
 
     pub(crate) fn is_known(&self) -> bool {
@@ -113,6 +165,7 @@ impl Health {
     }
 
     pub(crate) fn take(&mut self, outcome: Result<Answer, Failure>) -> Change {
+        self.heard_at = Some(SystemTime::now());
         match outcome {
             Ok(answer) => self.answered(answer),
             Err(Failure::Slow) => self.unanswered(),
@@ -122,9 +175,10 @@ impl Health {
 
     fn answered(&mut self, answer: Answer) -> Change {
         let before = std::mem::replace(&mut self.condition, Condition::Up);
-        self.list = Some(Arc::new(answer.list));
+        self.cause = None;
+        (self.list, self.models) = (answer.list, answer.models);
         self.body_bytes = answer.body_bytes;
-        self.asks_key = answer.asks_key;
+        (self.load, self.memory) = (answer.load, answer.memory);
         if before == Condition::Up {
             Change::None
         } else {
@@ -147,9 +201,10 @@ impl Health {
     }
 
     fn failed(&mut self, failure: Failure) -> Change {
-        (self.list, self.body_bytes) = (None, 0);
+        self.load = None;
+        self.cause = Some(failure.to_string().into());
         // Whoever answers at this address next may be somebody else: the key is shown again only when asked for.
-        self.asks_key = false;
+        self.memory = Memory::default();
         match self.condition {
             Condition::Down(polls) => {
                 self.condition = Condition::Down(polls.saturating_add(1));
@@ -163,14 +218,14 @@ impl Health {
     }
 
     /// How long until its next poll.
-    pub(crate) fn pause(&self, config: &BackendConfig) -> Duration {
-        let heartbeat = config.heartbeat_interval;
+    pub(crate) fn pause(&self, pace: Pace) -> Duration {
+        let heartbeat = pace.heartbeat;
         match self.condition {
             Condition::Unknown => Duration::ZERO,
             Condition::Up => heartbeat,
             Condition::Slow(_) => SLOW_RETRY_PAUSE.min(heartbeat),
             Condition::Down(polls) => {
-                let longest = config.down_interval_max.max(heartbeat);
+                let longest = pace.down_max.max(heartbeat);
                 heartbeat
                     .saturating_mul(1 << polls.saturating_sub(1).min(16))
                     .min(longest)
@@ -184,11 +239,7 @@ mod tests {
     use super::*;
 
     fn answer() -> Result<Answer, Failure> {
-        Ok(Answer {
-            list: ModelList::default(),
-            body_bytes: 2,
-            asks_key: false,
-        })
+        Ok(Answer::for_test(2))
     }
 
     fn refused() -> Failure {
@@ -229,19 +280,19 @@ mod tests {
 
     #[test]
     fn who_is_down_is_asked_ever_more_rarely() {
-        let config = BackendConfig {
-            heartbeat_interval: Duration::from_secs(5),
-            ..BackendConfig::default()
+        let pace = Pace {
+            heartbeat: Duration::from_secs(5),
+            down_max: Duration::from_secs(10),
         };
         let mut health = Health::new();
-        assert_eq!(health.pause(&config), Duration::ZERO);
+        assert_eq!(health.pause(pace), Duration::ZERO);
         for seconds in [5, 10, 10] {
             health.take(Err(refused()));
-            assert_eq!(health.pause(&config), Duration::from_secs(seconds));
+            assert_eq!(health.pause(pace), Duration::from_secs(seconds));
         }
         health.take(answer());
-        assert_eq!(health.pause(&config), Duration::from_secs(5));
+        assert_eq!(health.pause(pace), Duration::from_secs(5));
         health.take(Err(Failure::Slow));
-        assert_eq!(health.pause(&config), Duration::from_secs(1));
+        assert_eq!(health.pause(pace), Duration::from_secs(1));
     }
 }

@@ -1,30 +1,34 @@
-//! The one task that keeps the catalogue current.
+//! The one task that keeps the catalogue and the fleet current.
 //!
 //! ```text
-//!  mapping change ──▶ retarget ─┐
-//!  somebody reads ──▶ hasten  ──┼─▶ Schedule ──▶ polls (≤ 64 at once) ──▶ Roster ──▶ Publisher ──▶ Catalogue
-//!  time           ──▶ due     ──┘                    (JoinSet)                 (coalesced)
+//!  mapping or configuration changes ──▶ retarget ─┐
+//!  somebody reads, a request fails  ──▶ hasten  ──┼─▶ Schedule ──▶ polls (≤ 64 at once) ──▶ Roster ──▶ Publisher
+//!  time                             ──▶ due     ──┘                    (JoinSet)                 (coalesced)
 //! ```
 //!
-//! Owns every poll. Invariants: a backend is asked by one poll at a time; a backend that no mapping names any more is
-//! gone from the catalogue with the next edition.
+//! Owns every poll. Invariants: a backend is asked by one poll at a time; a backend that nobody names any more is gone
+//! with the next edition.
 
 use std::hash::{BuildHasher, RandomState};
 use std::sync::Arc;
 use std::time::Duration;
 
+use tokio::sync::{mpsc, watch};
 use tokio::task::{JoinError, JoinSet};
 use tokio::time::Instant;
 
 use super::client::{Answer, Client};
 use super::feed::MappingFeed;
-use super::health::{Change, Failure};
+use super::health::{Change, Failure, Pace};
 use super::publisher::Publisher;
 use super::roster::{Roster, Taken};
 use super::schedule::{Lane, Schedule};
-use super::targets::{BackendUrl, TargetRules};
+use super::spec::{BackendId, Origin};
+use super::targets::TargetRules;
 use crate::catalogue::Catalogue;
 use crate::config::BackendConfig;
+use crate::config_file::CurrentConfig;
+use crate::fleet::{Fleet, Hurry};
 use crate::tasks::Stop;
 
 /// While the list is being read, a backend's state may be this old …
@@ -35,13 +39,26 @@ const FRESH_FOR_EACH: Duration = Duration::from_millis(10);
 /// Readers are looked after this often at most: each time means a look at every backend.
 const HASTEN_PAUSE: Duration = Duration::from_millis(100);
 
-/// Whom a poll asked, and what came of it.
-type Outcome = (BackendUrl, Result<Answer, Failure>);
+/// One poll: whom it asked, when it began, and what came of it.
+struct Outcome {
+    id: BackendId,
+    began: std::time::Instant,
+    answer: Result<Answer, Failure>,
+}
+
+/// What the poller follows.
+pub(crate) struct Sources {
+    pub(crate) feed: MappingFeed,
+    pub(crate) settings: Arc<CurrentConfig>,
+    /// Whom handlers want asked soon.
+    pub(crate) hurries: mpsc::Receiver<Hurry>,
+}
 
 pub(crate) struct Poller {
     config: BackendConfig,
     rules: TargetRules,
-    feed: MappingFeed,
+    sources: Sources,
+    settings_changes: watch::Receiver<u64>,
     client: Client,
     catalogue: Arc<Catalogue>,
     roster: Roster,
@@ -56,16 +73,17 @@ impl Poller {
     pub(crate) fn new(
         config: BackendConfig,
         rules: TargetRules,
-        feed: MappingFeed,
+        sources: Sources,
         client: Client,
-        catalogue: Arc<Catalogue>,
+        (catalogue, fleet): (Arc<Catalogue>, Arc<Fleet>),
     ) -> Self {
         Self {
             config,
             rules,
-            feed,
+            settings_changes: sources.settings.changes(),
+            sources,
+            publisher: Publisher::new(Arc::clone(&catalogue), fleet, client.clone()),
             client,
-            publisher: Publisher::new(Arc::clone(&catalogue)),
             catalogue,
             roster: Roster::default(),
             schedule: Schedule::default(),
@@ -89,7 +107,9 @@ impl Poller {
             tokio::select! {
                 biased;
                 () = stop.requested() => break,
-                () = self.feed.changed() => self.retarget(),
+                () = self.sources.feed.changed() => self.retarget(),
+                Ok(()) = self.settings_changes.changed() => self.retarget(),
+                Some((id, at)) = self.sources.hurries.recv() => self.schedule.hasten(&id, at),
                 Some(poll) = self.polls.join_next() => self.settle(poll),
                 () = demanded_after(self.hasten_not_before, &catalogue) => self.hasten_for_readers(),
                 () = sleep_until(wake) => {}
@@ -98,21 +118,27 @@ impl Poller {
         self.polls.shutdown().await;
     }
 
-    /// Takes over what the mapping files name now: the new are asked at once, the gone are forgotten.
+    /// Takes over what the files name now: the new are asked at once, the gone are forgotten.
     fn retarget(&mut self) {
         let now = Instant::now();
-        let targets = self.rules.targets(&self.feed.files());
-        for url in self.roster.gone(&targets) {
-            self.roster.remove(&url);
-            self.schedule.leave(&url);
+        let settings = self.sources.settings.load();
+        let targets = self.rules.targets(&self.sources.feed.files(), &settings);
+        for id in self.roster.gone(&targets) {
+            self.roster.remove(&id);
+            self.schedule.leave(&id);
             self.publisher.mark_stale();
-            tracing::info!(backend = %url, "no mapping file names this backend any more");
+            tracing::info!(backend = %id, "nobody names this backend any more");
         }
-        for url in targets {
-            if self.roster.add(&url) {
-                self.schedule.put(url, now, Lane::Live);
+        for (id, spec) in &targets {
+            if self.roster.put(id, spec) {
+                self.schedule.put(id.clone(), now, Lane::Live);
                 self.publisher.mark_stale();
             }
+        }
+        self.publisher.route_by(Arc::clone(&settings.routing));
+        // A shorter interval counts from now on, not after the longer one has passed.
+        for (id, spec) in targets.iter().filter(|(_, spec)| spec.origin == Origin::Configured) {
+            self.schedule.hasten(id, now + self.pace(spec.origin).heartbeat);
         }
         self.hasten_all(now);
     }
@@ -123,47 +149,63 @@ impl Poller {
         self.hasten_all(now);
     }
 
-    /// Moves polls forward so that no state is older than what a reader may expect.
+    /// Moves polls forward so that no state is older than what a reader may expect. Backends of the configuration keep
+    /// their own clock: some of them count requests.
     fn hasten_all(&mut self, now: Instant) {
         let fresh_for = FRESH_FOR + FRESH_FOR_EACH.saturating_mul(self.roster.count());
         if fresh_for >= self.config.heartbeat_interval {
             return;
         }
-        for (url, asked_at) in self.roster.asked() {
-            self.schedule.hasten(url, now.max(asked_at + fresh_for));
+        for (id, asked_at) in self.roster.mapped_asked() {
+            self.schedule.hasten(id, now.max(asked_at + fresh_for));
         }
     }
 
     fn start_due_polls(&mut self, now: Instant) {
-        while let Some(url) = self.schedule.start_next(now) {
-            let Some(asks_key) = self.roster.ask(&url, now) else {
-                self.schedule.finished(&url);
+        while let Some(id) = self.schedule.start_next(now) {
+            let Some((spec, memory)) = self.roster.ask(&id, now) else {
+                self.schedule.finished(&id);
                 continue;
             };
             let client = self.client.clone();
             self.polls.spawn(async move {
-                let outcome = client.models(&url, asks_key).await;
-                (url, outcome)
+                let began = std::time::Instant::now();
+                let answer = client.poll(&spec, memory).await;
+                Outcome { id, began, answer }
             });
         }
     }
 
     fn settle(&mut self, poll: Result<Outcome, JoinError>) {
-        let (url, outcome) = match poll {
+        let Outcome { id, began, answer } = match poll {
             Ok(settled) => settled,
             // Polls are never aborted while we run, so this is a defect in reading an answer. Going on would leave a
             // backend that counts as being asked for ever; ending this task is noticed and reported.
             Err(error) => std::panic::resume_unwind(error.into_panic()),
         };
-        self.schedule.finished(&url);
-        let Some(taken) = self.roster.take(&url, outcome, &self.config) else {
+        self.schedule.finished(&id);
+        let Some(origin) = self.roster.origin(&id) else {
             return; // Forgotten while it was being asked.
         };
-        tell(&url, &taken);
+        let Some(taken) = self.roster.take(&id, answer, began, self.pace(origin)) else {
+            return;
+        };
+        tell(&id, &taken);
         let now = Instant::now();
-        let next = now + shortened(taken.pause, self.jitter.hash_one((&url, now)));
-        self.schedule.put(url, next, taken.lane);
+        let next = now + shortened(taken.pause, self.jitter.hash_one((&id, now)));
+        self.schedule.put(id, next, taken.lane);
         self.publisher.mark_stale();
+    }
+
+    fn pace(&self, origin: Origin) -> Pace {
+        let heartbeat = match origin {
+            Origin::Mapped => self.config.heartbeat_interval,
+            Origin::Configured => self.sources.settings.load().routing.heartbeat_interval,
+        };
+        Pace {
+            heartbeat,
+            down_max: self.config.down_interval_max,
+        }
     }
 }
 
@@ -185,15 +227,15 @@ fn shortened(pause: Duration, dice: u64) -> Duration {
 }
 
 /// One line for each change, none while nothing changes.
-fn tell(url: &BackendUrl, taken: &Taken) {
+fn tell(id: &BackendId, taken: &Taken) {
     match &taken.change {
         Change::None => {}
-        Change::WentUp => tracing::info!(backend = %url, models = taken.models, "a backend is up"),
+        Change::WentUp => tracing::info!(backend = %id, models = taken.models, "a backend is up"),
         Change::BecameSlow => {
-            tracing::info!(backend = %url, "a backend is slow to answer; its last list counts for now");
+            tracing::info!(backend = %id, "a backend is slow to answer; its last list counts for now");
         }
         Change::WentDown(cause) => {
-            tracing::warn!(backend = %url, %cause, "a backend is down and left out of /v1/models");
+            tracing::warn!(backend = %id, %cause, "a backend is down and left out of /v1/models");
         }
     }
 }

@@ -1,4 +1,4 @@
-//! Merging, coalesced: many answers at once make one new edition of the catalogue.
+//! Merging, coalesced: many answers at once make one new edition of the catalogue and of the fleet.
 //!
 //! Invariant: merging takes no more than about a twentieth of the time, however large the lists are.
 
@@ -7,8 +7,12 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 
-use super::roster::Roster;
+use super::client::Client;
+use super::roster::{Known, Roster};
+use super::spec::BackendId;
 use crate::catalogue::{Catalogue, merge};
+use crate::config_file::Routing;
+use crate::fleet::{Backend, Fleet, FleetView};
 
 /// The shortest time between two editions; each also waits [`MERGE_SHARE`] times as long as the last one took.
 const MERGE_PAUSE_MIN: Duration = Duration::from_millis(20);
@@ -16,6 +20,9 @@ const MERGE_SHARE: u32 = 20;
 
 pub(super) struct Publisher {
     catalogue: Arc<Catalogue>,
+    fleet: Arc<Fleet>,
+    client: Client,
+    routing: Arc<Routing>,
     /// The catalogue is behind, and may be brought up to date from this moment on.
     due: Option<Instant>,
     not_before: Instant,
@@ -23,13 +30,22 @@ pub(super) struct Publisher {
 }
 
 impl Publisher {
-    pub(super) fn new(catalogue: Arc<Catalogue>) -> Self {
+    pub(super) fn new(catalogue: Arc<Catalogue>, fleet: Arc<Fleet>, client: Client) -> Self {
         Self {
             catalogue,
+            fleet,
+            client,
+            routing: Arc::default(),
             due: None,
             not_before: Instant::now(),
             first_round_open: true,
         }
+    }
+
+    /// Notes how requests are to be routed from the next edition on.
+    pub(super) fn route_by(&mut self, routing: Arc<Routing>) {
+        self.routing = routing;
+        self.mark_stale();
     }
 
     /// Notes that something has changed.
@@ -55,8 +71,30 @@ impl Publisher {
 
     fn publish(&mut self, roster: &Roster) {
         let started = Instant::now();
-        self.catalogue.publish(merge(roster.lists()), roster.backend_count());
+        let ranked = roster.ranked();
+        let lists = ranked.iter().filter_map(|(_, known)| known.health.list());
+        self.catalogue.publish(merge(lists), roster.backend_count());
+        let backends = ranked.into_iter().map(|(id, known)| Arc::new(self.backend(id, known)));
+        let view = FleetView::new(backends.collect(), Arc::clone(&self.routing), &self.fleet.view());
+        self.fleet.publish(view);
         self.due = None;
         self.not_before = Instant::now() + MERGE_PAUSE_MIN.max(started.elapsed() * MERGE_SHARE);
+    }
+
+    fn backend(&self, id: &BackendId, known: &Known) -> Backend {
+        let health = &known.health;
+        Backend {
+            id: id.clone(),
+            number: known.number,
+            spec: Arc::clone(&known.spec),
+            status: health.status(),
+            cause: health.cause().cloned(),
+            heard_at: health.heard_at(),
+            models: Arc::clone(health.models()),
+            slots: health.load().and_then(|load| load.slots),
+            others_busy: known.others_busy,
+            traffic: Arc::clone(&known.traffic),
+            headers: self.client.headers_for(&known.spec, health.memory().asks_key),
+        }
     }
 }

@@ -7,7 +7,7 @@ use std::collections::{BTreeSet, HashMap};
 
 use tokio::time::Instant;
 
-use super::targets::BackendUrl;
+use super::spec::BackendId;
 
 /// Polls at once: each holds a socket and at most one list in memory.
 const SLOTS_MAX: usize = 64;
@@ -22,53 +22,53 @@ pub(super) enum Lane {
 
 #[derive(Debug, Default)]
 pub(super) struct Schedule {
-    live: BTreeSet<(Instant, BackendUrl)>,
-    down: BTreeSet<(Instant, BackendUrl)>,
+    live: BTreeSet<(Instant, BackendId)>,
+    down: BTreeSet<(Instant, BackendId)>,
     /// Where each waiting backend stands.
-    places: HashMap<BackendUrl, (Instant, Lane)>,
+    places: HashMap<BackendId, (Instant, Lane)>,
     /// Which lane each running poll was started from.
-    running: HashMap<BackendUrl, Lane>,
+    running: HashMap<BackendId, Lane>,
 }
 
 impl Schedule {
     /// Puts a backend in line, wherever it stood before; not while its poll runs.
-    pub(super) fn put(&mut self, url: BackendUrl, at: Instant, lane: Lane) {
-        if self.running.contains_key(&url) {
+    pub(super) fn put(&mut self, id: BackendId, at: Instant, lane: Lane) {
+        if self.running.contains_key(&id) {
             return;
         }
-        self.leave(&url);
-        self.places.insert(url.clone(), (at, lane));
-        self.lane(lane).insert((at, url));
+        self.leave(&id);
+        self.places.insert(id.clone(), (at, lane));
+        self.lane(lane).insert((at, id));
     }
 
     /// Moves a waiting backend forward, never back.
-    pub(super) fn hasten(&mut self, url: &BackendUrl, at: Instant) {
-        if let Some(&(due, lane)) = self.places.get(url)
+    pub(super) fn hasten(&mut self, id: &BackendId, at: Instant) {
+        if let Some(&(due, lane)) = self.places.get(id)
             && at < due
         {
-            self.put(url.clone(), at, lane);
+            self.put(id.clone(), at, lane);
         }
     }
 
-    pub(super) fn leave(&mut self, url: &BackendUrl) {
-        if let Some((at, lane)) = self.places.remove(url) {
-            self.lane(lane).remove(&(at, url.clone()));
+    pub(super) fn leave(&mut self, id: &BackendId) {
+        if let Some((at, lane)) = self.places.remove(id) {
+            self.lane(lane).remove(&(at, id.clone()));
         }
     }
 
     /// The next backend whose time has come and for which there is a slot; its poll counts as running from now on.
-    pub(super) fn start_next(&mut self, now: Instant) -> Option<BackendUrl> {
+    pub(super) fn start_next(&mut self, now: Instant) -> Option<BackendId> {
         let lane = [Lane::Live, Lane::Down]
             .into_iter()
             .find(|&lane| self.next_in(lane).is_some_and(|at| at <= now))?;
-        let (_, url) = self.lane(lane).pop_first()?;
-        self.places.remove(&url);
-        self.running.insert(url.clone(), lane);
-        Some(url)
+        let (_, id) = self.lane(lane).pop_first()?;
+        self.places.remove(&id);
+        self.running.insert(id.clone(), lane);
+        Some(id)
     }
 
-    pub(super) fn finished(&mut self, url: &BackendUrl) {
-        self.running.remove(url);
+    pub(super) fn finished(&mut self, id: &BackendId) {
+        self.running.remove(id);
     }
 
     /// When [`Schedule::start_next`] has something to give, unless a poll ends before.
@@ -92,7 +92,7 @@ impl Schedule {
         queue.first().map(|&(at, _)| at).filter(|_| free)
     }
 
-    fn lane(&mut self, lane: Lane) -> &mut BTreeSet<(Instant, BackendUrl)> {
+    fn lane(&mut self, lane: Lane) -> &mut BTreeSet<(Instant, BackendId)> {
         match lane {
             Lane::Live => &mut self.live,
             Lane::Down => &mut self.down,
@@ -104,10 +104,10 @@ impl Schedule {
 mod tests {
     use std::time::Duration;
 
-    use super::super::targets::tests::url;
+    use super::super::targets::tests::id;
     use super::*;
 
-    fn started(schedule: &mut Schedule, now: Instant) -> Vec<BackendUrl> {
+    fn started(schedule: &mut Schedule, now: Instant) -> Vec<BackendId> {
         std::iter::from_fn(|| schedule.start_next(now)).collect()
     }
 
@@ -115,27 +115,27 @@ mod tests {
     fn turns_come_in_order_of_time_and_not_before_it() {
         let (mut schedule, now) = (Schedule::default(), Instant::now());
         let later = now + Duration::from_secs(5);
-        schedule.put(url(1), later, Lane::Live);
-        schedule.put(url(2), now, Lane::Live);
-        assert_eq!(started(&mut schedule, now), [url(2)]);
+        schedule.put(id(1), later, Lane::Live);
+        schedule.put(id(2), now, Lane::Live);
+        assert_eq!(started(&mut schedule, now), [id(2)]);
         assert_eq!(schedule.next_due(), Some(later));
-        schedule.hasten(&url(1), now);
-        schedule.hasten(&url(1), later);
-        assert_eq!(started(&mut schedule, now), [url(1)]);
+        schedule.hasten(&id(1), now);
+        schedule.hasten(&id(1), later);
+        assert_eq!(started(&mut schedule, now), [id(1)]);
         assert_eq!(schedule.next_due(), None);
     }
 
     #[test]
     fn a_backend_runs_once_at_a_time_and_stands_in_line_once() {
         let (mut schedule, now) = (Schedule::default(), Instant::now());
-        schedule.put(url(1), now, Lane::Down);
-        schedule.put(url(1), now, Lane::Live);
-        assert_eq!(started(&mut schedule, now), [url(1)]);
-        schedule.put(url(1), now, Lane::Live);
+        schedule.put(id(1), now, Lane::Down);
+        schedule.put(id(1), now, Lane::Live);
+        assert_eq!(started(&mut schedule, now), [id(1)]);
+        schedule.put(id(1), now, Lane::Live);
         assert_eq!(started(&mut schedule, now), []);
-        schedule.finished(&url(1));
-        schedule.put(url(1), now, Lane::Live);
-        schedule.leave(&url(1));
+        schedule.finished(&id(1));
+        schedule.put(id(1), now, Lane::Live);
+        schedule.leave(&id(1));
         assert_eq!(started(&mut schedule, now), []);
     }
 
@@ -143,7 +143,7 @@ mod tests {
     fn the_dead_never_fill_the_slots_of_the_living() {
         let (mut schedule, now) = (Schedule::default(), Instant::now());
         for port in 0..200 {
-            schedule.put(url(port), now, Lane::Down);
+            schedule.put(id(port), now, Lane::Down);
         }
         assert_eq!(started(&mut schedule, now).len(), DOWN_SLOTS_MAX);
         assert_eq!(
@@ -152,7 +152,7 @@ mod tests {
             "no slot for the dead: nothing to wake up for"
         );
         for port in 1000..1200 {
-            schedule.put(url(port), now, Lane::Live);
+            schedule.put(id(port), now, Lane::Live);
         }
         assert_eq!(started(&mut schedule, now).len(), SLOTS_MAX - DOWN_SLOTS_MAX);
     }

@@ -1,16 +1,23 @@
-//! Mapping files → the backends to ask. Pure.
+//! `config.yaml` and mapping files → the backends to ask. Pure.
 //!
-//! Each URL once, however many files name it; never a file that is skipped, never ourselves.
+//! Each URL of the mapping files once, however many of them name it, and not where the configuration names it; never a
+//! file that is skipped, never ourselves. A mapped backend is called by its host and port, so that no two share a name.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 
+use axum::http::header::HeaderMap;
 use keymap::{FileStatus, ServerUrl, UrlScheme};
 use regex::RegexSet;
 
+use super::spec::{BackendId, BackendKind, Origin, Spec};
 use crate::config::ConfigError;
+use crate::config_file::ConfigFile;
+
+/// What a backend of `config.yaml` has that names none: those of the mapping files are its equals.
+const MAPPED_PRIORITY: i32 = 1;
 
 /// The file through which an edge or Traefik reaches the aggregator itself, as Routheon names it.
 const OWN_MAPPING: &str = "routheon-server.yml";
@@ -71,6 +78,19 @@ impl BackendUrl {
         &self.0
     }
 
+    /// Host and port; what follows them, without its slashes.
+    fn short_name(&self) -> String {
+        let (scheme, rest) = self.0.split_once("://").unwrap_or(("http", &self.0));
+        let (authority, path) = rest.split_at(rest.find('/').unwrap_or(rest.len()));
+        let has_port = authority.rsplit_once(':').is_some_and(|(_, port)| !port.ends_with(']'));
+        let port = match (has_port, scheme) {
+            (true, _) => "",
+            (false, "https") => ":443",
+            (false, _) => ":80",
+        };
+        format!("{authority}{port}{}", path.replace('/', "~"))
+    }
+
     pub(crate) fn is_https(&self) -> bool {
         self.0.starts_with("https://")
     }
@@ -111,7 +131,21 @@ pub(crate) struct TargetRules {
 }
 
 impl TargetRules {
-    pub(crate) fn targets(&self, files: &[Arc<FileStatus>]) -> BTreeSet<BackendUrl> {
+    pub(crate) fn targets(&self, files: &[Arc<FileStatus>], config: &ConfigFile) -> BTreeMap<BackendId, Arc<Spec>> {
+        let configured: BTreeSet<&BackendUrl> = config.backends.iter().map(|spec| &spec.url).collect();
+        let mapped = self.mapped(files).into_iter().filter(|url| !configured.contains(url));
+        let mut names = config.backend_names();
+        let mut targets: BTreeMap<BackendId, Arc<Spec>> = BTreeMap::new();
+        for url in mapped {
+            let spec = Arc::new(mapped_spec(url, &mut names));
+            targets.insert(spec.id(), spec);
+        }
+        targets.extend(config.backends.iter().map(|spec| (spec.id(), Arc::clone(spec))));
+        targets
+    }
+
+    /// The servers of the mapping files.
+    fn mapped(&self, files: &[Arc<FileStatus>]) -> BTreeSet<BackendUrl> {
         files
             .iter()
             .filter(|file| !self.skip.skips(&file.name))
@@ -138,6 +172,29 @@ impl TargetRules {
             Err(_) => url.host.eq_ignore_ascii_case("localhost") && (own.is_loopback() || own.is_unspecified()),
         }
     }
+}
+
+fn mapped_spec(url: BackendUrl, names: &mut BTreeSet<Arc<str>>) -> Spec {
+    Spec {
+        name: free_name(url.short_name(), names),
+        kind: BackendKind::OpenAi,
+        url,
+        origin: Origin::Mapped,
+        priority: MAPPED_PRIORITY,
+        weight: 1,
+        timeout: None,
+        models: None,
+        headers: HeaderMap::new(),
+    }
+}
+
+/// The name, or the first of `name-2`, `name-3`, … that nobody has.
+fn free_name(name: String, names: &mut BTreeSet<Arc<str>>) -> Arc<str> {
+    let numbered = (2_u32..).map(|number| format!("{name}-{number}"));
+    let mut all = std::iter::once(name.clone()).chain(numbered);
+    let free: Arc<str> = all.find(|name| !names.contains(&**name)).unwrap_or(name).into();
+    names.insert(Arc::clone(&free));
+    free
 }
 
 #[cfg(test)]
@@ -171,8 +228,40 @@ pub(crate) mod tests {
         }
     }
 
-    fn names(targets: &BTreeSet<BackendUrl>) -> Vec<&str> {
-        targets.iter().map(BackendUrl::as_str).collect()
+    pub(crate) fn spec(port: u16) -> Arc<Spec> {
+        Arc::new(mapped_spec(url(port), &mut BTreeSet::new()))
+    }
+
+    pub(crate) fn id(port: u16) -> BackendId {
+        BackendId::mapped(url(port))
+    }
+
+    fn config(text: &str) -> ConfigFile {
+        let (file, problems) = ConfigFile::check(Path::new("config.yaml"), text, &|_| None);
+        file.unwrap_or_else(|| panic!("{problems:#?}"))
+    }
+
+    fn urls(targets: &BTreeMap<BackendId, Arc<Spec>>) -> Vec<&str> {
+        targets.values().map(|spec| spec.url.as_str()).collect()
+    }
+
+    #[test]
+    fn names_are_unique_and_a_configured_address_is_not_asked_twice() {
+        let files = [file(
+            "a.yml",
+            &[
+                "http://h:8011",
+                "http://h/x/y",
+                "https://h",
+                "http://[::1]",
+                "http://other:1",
+            ],
+        )];
+        let text = "backends:\n- {name: 'h:8011', type: ollama, url: 'http://o:2'}\n\
+                    - {name: mine, type: openai, url: 'http://other:1/v1'}\n";
+        let targets = rules(&[], "127.0.0.1:9080").targets(&files, &config(text));
+        let names: Vec<&str> = targets.values().map(|spec| &*spec.name).collect();
+        assert_eq!(names, ["[::1]:80", "h:80~x~y", "h:8011-2", "h:443", "h:8011", "mine"]);
     }
 
     #[test]
@@ -193,14 +282,14 @@ pub(crate) mod tests {
                 problems: Vec::new(),
             }),
         ];
-        let targets = rules(&["^draft"], "127.0.0.1:9080").targets(&files);
+        let targets = rules(&["^draft"], "127.0.0.1:9080").targets(&files, &config(""));
         let expected = [
             "http://10.0.0.1/base",
             "http://10.0.0.2:8012",
             "http://[::1]:8011",
             "https://10.0.0.3",
         ];
-        assert_eq!(names(&targets), expected);
+        assert_eq!(urls(&targets), expected);
     }
 
     #[test]
@@ -221,7 +310,7 @@ pub(crate) mod tests {
                 "a.yml",
                 &[&format!("http://{host}:9080"), &format!("http://{host}:9081")],
             )];
-            let targets = rules(&[], own).targets(&files);
+            let targets = rules(&[], own).targets(&files, &config(""));
             assert_eq!(targets.len(), if ours { 1 } else { 2 }, "{own} {host}: {targets:?}");
         }
     }

@@ -4,6 +4,7 @@
 //! Refuses nothing but an answer that is no model list at all; an entry without a usable id is passed over.
 
 use std::fmt;
+use std::sync::Arc;
 
 use serde::Deserialize;
 use serde_json::value::RawValue;
@@ -11,8 +12,9 @@ use serde_json::value::RawValue;
 /// An entry and the id it goes by.
 #[derive(Debug, Clone)]
 pub(crate) struct Entry {
-    pub(crate) id: String,
-    pub(crate) json: Box<RawValue>,
+    pub(crate) id: Arc<str>,
+    /// Shared with the fleet's view of the backend.
+    pub(crate) json: Arc<RawValue>,
 }
 
 /// llama-server answers with both lists: `models` is Ollama's shape, `data` OpenAI's.
@@ -72,6 +74,28 @@ impl ModelList {
     }
 }
 
+impl ModelList {
+    /// A list made of names alone, in both shapes.
+    pub(crate) fn fixed(ids: &[Arc<str>], owner: &str) -> Self {
+        let datum = |id: &Arc<str>| Entry::openai(id, owner, 0);
+        Self {
+            models: Vec::new(),
+            data: ids.iter().filter_map(datum).collect(),
+        }
+    }
+}
+
+impl Entry {
+    /// An entry in OpenAI's shape, for backends that speak of their models in another.
+    pub(crate) fn openai(id: &Arc<str>, owner: &str, created: i64) -> Option<Self> {
+        let json = serde_json::json!({"id": &**id, "object": "model", "created": created, "owned_by": owner});
+        Some(Self {
+            id: Arc::clone(id),
+            json: serde_json::value::to_raw_value(&json).ok()?.into(),
+        })
+    }
+}
+
 fn items(list: Option<&RawValue>) -> Option<Vec<&RawValue>> {
     serde_json::from_str(list?.get()).ok()
 }
@@ -80,8 +104,8 @@ fn entries(items: Option<Vec<&RawValue>>, id: impl Fn(&RawEntry<'_>) -> Option<S
     let named = |json: &RawValue| {
         let entry: RawEntry<'_> = serde_json::from_str(json.get()).ok()?;
         Some(Entry {
-            id: id(&entry)?,
-            json: json.to_owned(),
+            id: id(&entry)?.into(),
+            json: json.to_owned().into(),
         })
     };
     items.into_iter().flatten().filter_map(named).collect()
@@ -109,7 +133,7 @@ mod tests {
     use super::*;
 
     fn ids(entries: &[Entry]) -> Vec<&str> {
-        entries.iter().map(|entry| entry.id.as_str()).collect()
+        entries.iter().map(|entry| &*entry.id).collect()
     }
 
     #[test]

@@ -3,9 +3,14 @@
 //! `models` and `data` are aligned by id and sorted by code point; of two backends with one id the first wins; an
 //! id that only one list has is filled in the other. `"object":"list"`, which OpenAI's clients expect, is added.
 
+use std::borrow::Cow;
 use std::collections::BTreeMap;
+use std::fmt;
+use std::marker::PhantomData;
 
 use bytes::Bytes;
+use serde::de::{Deserialize, Deserializer, MapAccess, Visitor};
+use serde_json::Value;
 use serde_json::value::RawValue;
 
 use super::list::{Entry, ModelList};
@@ -55,6 +60,45 @@ fn serialise(rows: &BTreeMap<&str, Row<'_>>) -> Bytes {
     Bytes::from(body)
 }
 
+/// One model's entry as it came, under the name that was asked for, and which backends serve it.
+pub(crate) fn described(id: &str, datum: Option<&RawValue>, backends: Vec<Value>) -> String {
+    // Field by field, so that numbers and unknown fields stay as they came.
+    let fields: Option<Fields<'_>> = datum.and_then(|datum| serde_json::from_str(datum.get()).ok());
+    let mut body = format!(r#"{{"id":{},"object":"model""#, quoted(id));
+    for (name, value) in fields.iter().flat_map(|fields| &fields.0) {
+        if !matches!(&**name, "id" | "object" | "backends") {
+            body.push_str(&format!(",{}:{}", quoted(name), value.get()));
+        }
+    }
+    body.push_str(&format!(r#","backends":{}}}"#, Value::from(backends)));
+    body
+}
+
+/// An object's fields in their order.
+struct Fields<'a>(Vec<(Cow<'a, str>, &'a RawValue)>);
+
+impl<'de: 'a, 'a> Deserialize<'de> for Fields<'a> {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct Visit<'a>(PhantomData<&'a ()>);
+        impl<'de: 'a, 'a> Visitor<'de> for Visit<'a> {
+            type Value = Fields<'a>;
+
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("an object")
+            }
+
+            fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Self::Value, A::Error> {
+                let mut fields = Vec::new();
+                while let Some(field) = map.next_entry()? {
+                    fields.push(field);
+                }
+                Ok(Fields(fields))
+            }
+        }
+        deserializer.deserialize_map(Visit(PhantomData))
+    }
+}
+
 fn separate(body: &mut String, index: usize) {
     if index > 0 {
         body.push(',');
@@ -68,7 +112,7 @@ fn quoted(text: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use serde_json::{Value, json};
+    use serde_json::json;
 
     fn merged(lists: &[Value]) -> Value {
         let lists: Vec<ModelList> = lists
@@ -121,6 +165,23 @@ mod tests {
         assert!(
             merged.contains(r#"{"id":"m","z":1.00,"a":123456789012345678901234567890,"meta":{"y":1,"b":[1e3]}}"#),
             "{merged}"
+        );
+    }
+
+    #[test]
+    fn a_described_model_keeps_its_fields_and_names_its_backends() {
+        let datum: Box<RawValue> = serde_json::from_str(
+            r#"{"id":"m","z":1.00,"object":"x","backends":9,"meta":{"n":12345678901234567890123}}"#,
+        )
+        .unwrap();
+        let shown = described("b/m", Some(&datum), vec![json!({"name": "b"})]);
+        assert_eq!(
+            shown,
+            r#"{"id":"b/m","object":"model","z":1.00,"meta":{"n":12345678901234567890123},"backends":[{"name":"b"}]}"#
+        );
+        assert_eq!(
+            described("m", None, Vec::new()),
+            r#"{"id":"m","object":"model","backends":[]}"#
         );
     }
 

@@ -13,7 +13,7 @@ use crate::service::{Running, mapping_file, quick};
 async fn what_is_not_there_is_refused_in_openais_shape() {
     let service = Running::start(quick(), Vec::new()).await;
     for (method, path, status, code, message) in [
-        ("GET", "/", 404, "not_found", "There is no GET / here."),
+        ("GET", "/nothing", 404, "not_found", "There is no GET /nothing here."),
         (
             "GET",
             "/v1/models/",

@@ -2,7 +2,9 @@
 
 mod backend;
 mod catalogue;
+mod fleet;
 mod http;
 mod logs;
+mod provider;
 mod service;
 mod stats;

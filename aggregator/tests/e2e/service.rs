@@ -76,7 +76,7 @@ pub(crate) struct Running {
     files: Files,
     stop: oneshot::Sender<()>,
     task: JoinHandle<Result<(), ServeError>>,
-    client: reqwest::Client,
+    pub(crate) client: reqwest::Client,
 }
 
 impl Running {

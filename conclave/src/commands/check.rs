@@ -5,7 +5,9 @@ use std::path::Path;
 use std::process::ExitCode;
 use std::time::Duration;
 
+use aggregator::ConfigFile;
 use anyhow::{Context, Result};
+use keymap::static_file::StaticFile;
 use keymap::{Problem, Severity, Snapshot, WatchOptions};
 
 use crate::cli::CheckArgs;
@@ -13,14 +15,16 @@ use crate::settings;
 
 pub(crate) fn run(args: &CheckArgs) -> Result<ExitCode> {
     let mut problems = Vec::new();
-    let file = match &args.config {
-        Some(path) => {
-            let (file, found) = keymap::static_file::read(path).with_context(|| path.display().to_string())?;
-            problems.extend(found);
-            file.unwrap_or_default()
+    let mut file = StaticFile::default();
+    for path in &args.config {
+        if is_ours(path) {
+            problems.extend(ConfigFile::read(path).1);
+            continue;
         }
-        None => keymap::static_file::StaticFile::default(),
-    };
+        let (found, of_file) = keymap::static_file::read(path).with_context(|| path.display().to_string())?;
+        problems.extend(of_file);
+        file = found.unwrap_or(file);
+    }
     if let Some(path) = &args.stats_config_file {
         problems.extend(settings::aggregator::stats_problems(path));
     }
@@ -30,6 +34,11 @@ pub(crate) fn run(args: &CheckArgs) -> Result<ExitCode> {
     problems.extend(snapshot.files.iter().flat_map(|file| file.problems.iter().cloned()));
     problems.extend(snapshot.problems.iter().cloned());
     report(&problems, &snapshot)
+}
+
+/// Whether this is the aggregator's file and not Traefik's: both are given by the same flag.
+fn is_ours(path: &Path) -> bool {
+    std::fs::read_to_string(path).is_ok_and(|text| ConfigFile::recognises(&text))
 }
 
 fn read(mappings: &Path, entry_points: Option<Vec<String>>) -> Result<Snapshot> {

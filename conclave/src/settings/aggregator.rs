@@ -2,7 +2,9 @@
 
 use std::path::Path;
 
-use aggregator::{AggregatorConfig, BackendConfig, BackendKeys, SkipPatterns, StatsConfig, StatsFilter};
+use aggregator::{
+    AggregatorConfig, BackendConfig, BackendKeys, ConfigSource, ServerSection, SkipPatterns, StatsConfig, StatsFilter,
+};
 use anyhow::{Context, Result, bail};
 use keymap::{ApiKey, Problem, Severity};
 
@@ -18,9 +20,16 @@ pub(crate) fn compose(args: &ServiceArgs) -> Result<AggregatorConfig> {
         ..BackendConfig::default()
     };
     let filter = args.stats_config_file.as_deref().map(stats_filter).transpose()?;
+    let file = args.config.as_deref().map(config_file).transpose()?;
+    let server = file
+        .as_ref()
+        .map(|file| file.config().server.clone())
+        .unwrap_or_default();
+    let (host, port) = address(args, server);
     Ok(AggregatorConfig {
-        host: args.host.clone(),
-        port: args.port,
+        host,
+        port,
+        file,
         skip: SkipPatterns::new(&args.skip_mapping)?,
         backends,
         stats: StatsConfig {
@@ -29,6 +38,25 @@ pub(crate) fn compose(args: &ServiceArgs) -> Result<AggregatorConfig> {
         },
         ..AggregatorConfig::default()
     })
+}
+
+/// Flags win over the file, that over the defaults.
+fn address(args: &ServiceArgs, server: ServerSection) -> (String, u16) {
+    let default = AggregatorConfig::default();
+    let host = args.host.clone().or(server.host).unwrap_or(default.host);
+    (host, args.port.or(server.port).unwrap_or(default.port))
+}
+
+fn config_file(path: &Path) -> Result<ConfigSource> {
+    match ConfigSource::load(path) {
+        Ok((source, warnings)) => {
+            for warning in warnings {
+                tracing::warn!("{warning}");
+            }
+            Ok(source)
+        }
+        Err(problems) => bail!("{}", lines(&problems)),
+    }
 }
 
 /// What `conclave check` says of a `/stats` configuration.
@@ -65,4 +93,33 @@ fn backend_keys(file: Option<&Path>) -> Result<BackendKeys> {
 fn lines(problems: &[Problem]) -> String {
     let errors = problems.iter().filter(|problem| problem.severity == Severity::Error);
     errors.map(ToString::to_string).collect::<Vec<_>>().join("\n")
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::Parser;
+
+    use super::*;
+    use crate::cli::{Cli, Command};
+
+    #[test]
+    fn flags_win_over_the_file_and_the_file_over_the_defaults() {
+        let file = || ServerSection {
+            host: Some("0.0.0.0".to_owned()),
+            port: Some(11430),
+            ..ServerSection::default()
+        };
+        for (flags, server, expected) in [
+            (&[][..], ServerSection::default(), ("127.0.0.1", 9080)),
+            (&[], file(), ("0.0.0.0", 11430)),
+            (&["--host", "::1", "--port", "1"], file(), ("::1", 1)),
+        ] {
+            let typed = ["conclave", "aggregator"].iter().chain(flags);
+            let Command::Aggregator(args) = Cli::parse_from(typed).command else {
+                panic!("the aggregator was asked for")
+            };
+            let (host, port) = address(&args.service, server);
+            assert_eq!((&*host, port), expected, "{flags:?}");
+        }
+    }
 }

@@ -1,25 +1,20 @@
 //! Raw nodes → checked types; every problem of a file at once.
 //!
 //! It decides what a file's fields mean and what ignoring one would do. A mapping comes out only where nothing is an
-//! error, so whoever holds a [`Mapping`] never asks again. No problem quotes what may be a key (see `report`).
+//! error, so whoever holds a [`Mapping`] never asks again. No problem quotes what may be a key (see `document`).
 
-mod fields;
-mod list;
 mod middleware;
-mod report;
 mod router;
-mod scalar;
 mod server_url;
 mod service;
 pub mod static_file;
 
 use std::path::Path;
 
+pub use server_url::UrlRefusal;
+
 use crate::mapping::Mapping;
-use crate::problem::{Position, Problem};
-use crate::raw::{self, Node};
-use fields::{Field, Fields, Support, named};
-use report::Report;
+use document::{Field, Fields, Named, Node, Problem, Report, Support, named};
 
 /// The top of a file, as Traefik has it.
 const TOP: &[(&str, Support)] = &[
@@ -51,7 +46,7 @@ const HTTP: &[(&str, Support)] = &[
 /// Checks one file's text. The mapping is there where no problem is an error; warnings may come with it.
 pub fn check(path: &Path, text: &str) -> (Option<Mapping>, Vec<Problem>) {
     let mut report = Report::new(path, text);
-    let mapping = match raw::parse(text) {
+    let mapping = match document::parse(text) {
         Ok(root) => file(root, &mut report).unwrap_or_default(),
         Err(fault) => {
             report.error(fault.position, fault.value, fault.rule, fault.fix);
@@ -85,13 +80,6 @@ fn section<'t, T>(
     let mut all: Vec<_> = checked.map(std::sync::Arc::new).collect();
     all.shrink_to_fit();
     all
-}
-
-/// A router, service or middleware before it is checked.
-struct Named<'t> {
-    name: std::sync::Arc<str>,
-    position: Position,
-    node: Node<'t>,
 }
 
 #[cfg(test)]

@@ -1,7 +1,7 @@
 //! Mapping files → checked types → a compiled key table, kept current as the folder changes.
 //!
 //! ```text
-//!  folder ──watch──▶ load ──text──▶ raw ──nodes──▶ check ──▶ Mapping ──▶ Compiler ──▶ Arc<Table>
+//!  folder ──watch──▶ load ──text──▶ document ─nodes─▶ check ──▶ Mapping ──▶ Compiler ──▶ Arc<Table>
 //!                                                    │                                  │
 //!                                                    └──▶ Problem (path, line, column)   └─ route(Request) → Decision
 //! ```
@@ -15,19 +15,17 @@ mod credential;
 mod key;
 mod load;
 mod mapping;
-mod problem;
-mod raw;
 pub mod rule;
 mod table;
 mod target;
 mod watch;
 
 pub use attachment::Attachment;
-pub use check::{check, static_file};
+pub use check::{UrlRefusal, check, static_file};
 pub use credential::{Credential, CredentialConflict};
+pub use document::{Position, Problem, Severity};
 pub use key::{ApiKey, KeyHash};
 pub use mapping::{Destination, Mapping, Middleware, MiddlewareKind, Router, Server, ServerUrl, Service, UrlScheme};
-pub use problem::{Position, Problem, Severity};
 pub use table::{Compiler, Decision, Model, Request, Route, Table};
 pub use target::{Target, TargetError, is_server_wide};
 pub use watch::{FileState, FileStatus, Snapshot, Watch, WatchError, WatchOptions, load_once};

@@ -17,8 +17,8 @@ use zeroize::Zeroizing;
 use crate::check::check;
 use crate::key::KeyHash;
 use crate::mapping::Mapping;
-use crate::problem::{Position, Problem, Severity};
 use crate::rule;
+use document::{Position, Problem, Severity};
 
 /// A million keys with their rules are 150 MB. A file over this is none of ours, or a way to take our memory.
 const FILE_BYTES_MAX: u64 = 256 << 20;

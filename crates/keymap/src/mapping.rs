@@ -3,8 +3,8 @@
 use std::sync::Arc;
 
 use crate::attachment::Attachment;
-use crate::problem::Position;
 use crate::rule::Rule;
+use document::Position;
 
 /// What one file defines. Names are unique within the file; across files the table decides.
 #[derive(Debug, Default)]

@@ -29,8 +29,8 @@ use std::time::Duration;
 use arc_swap::ArcSwap;
 
 use crate::mapping::Mapping;
-use crate::problem::Problem;
 use crate::table::Table;
+use document::Problem;
 use events::Signals;
 use folder::Folder;
 use follow::{Follower, Reaction};

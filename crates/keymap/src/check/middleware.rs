@@ -1,9 +1,9 @@
 //! `http.middlewares.NAME`: none is acted on yet, so all that matters is what ignoring it would do.
 
-use super::Named;
-use super::fields::{Fields, Schema, Support};
-use super::report::{Report, shown_name};
 use crate::mapping::{Middleware, MiddlewareKind};
+use document::Named;
+use document::{Fields, Schema, Support};
+use document::{Report, shown_name};
 
 /// What a request would miss without the middleware.
 #[derive(Clone, Copy)]

@@ -2,12 +2,12 @@
 
 use std::sync::Arc;
 
-use super::Named;
-use super::fields::{Field, Fields, Schema, Support};
-use super::report::{Report, shown_name};
 use crate::mapping::Router;
-use crate::problem::Position;
 use crate::rule::Rule;
+use document::Named;
+use document::Position;
+use document::{Field, Fields, Schema, Support};
+use document::{Report, shown_name};
 
 const ROUTER: Schema = &[
     ("rule", Support::Read),
@@ -104,7 +104,7 @@ fn rule(field: Field<'_>, report: &mut Report<'_>) -> Option<Rule> {
         Err(errors) => {
             for error in errors {
                 report.error(
-                    text.node.locate(report.text, error.offset),
+                    text.node.locate(report.text(), error.offset),
                     error.value,
                     error.rule,
                     error.fix,
@@ -121,7 +121,7 @@ fn rule_syntax(field: Field<'_>, report: &mut Report<'_>) {
         let fix = "Write the rule in Traefik's v3 language and remove `ruleSyntax`.";
         report.error(
             text.node.position,
-            super::report::shown_scalar(text.value()),
+            document::shown_scalar(text.value()),
             "Rules are read in v3 syntax only.",
             fix,
         );

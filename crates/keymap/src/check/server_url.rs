@@ -5,18 +5,20 @@ use std::sync::Arc;
 
 use crate::mapping::{ServerUrl, UrlScheme};
 
-pub(super) struct Refusal {
+/// Why a text is no server's address.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct UrlRefusal {
     /// Scheme, host and port at most: credentials stand in the rest.
-    pub(super) shown: String,
-    pub(super) rule: &'static str,
-    pub(super) fix: &'static str,
+    pub shown: String,
+    pub rule: &'static str,
+    pub fix: &'static str,
 }
 
 const FORM: &str = "Write `http://host:port` or `https://host:port`.";
 
-pub(super) fn parse(url: &str) -> Result<ServerUrl, Refusal> {
+pub(super) fn parse(url: &str) -> Result<ServerUrl, UrlRefusal> {
     let refuse = |shown: &str, rule, fix| {
-        Err(Refusal {
+        Err(UrlRefusal {
             shown: shown.to_owned(),
             rule,
             fix,
@@ -55,7 +57,7 @@ pub(super) fn parse(url: &str) -> Result<ServerUrl, Refusal> {
             "Remove what begins with `?` or `#`.",
         );
     }
-    let (host, port) = host_and_port(authority).map_err(|rule| Refusal {
+    let (host, port) = host_and_port(authority).map_err(|rule| UrlRefusal {
         shown: String::new(),
         rule,
         fix: FORM,
@@ -83,7 +85,15 @@ impl ServerUrl {
     /// # Errors
     /// The rule broken and the fix, as sentences.
     pub fn parse(url: &str) -> Result<Self, String> {
-        parse(url).map_err(|refusal| format!("{} {}", refusal.rule, refusal.fix))
+        Self::check(url).map_err(|refusal| format!("{} {}", refusal.rule, refusal.fix))
+    }
+
+    /// As [`ServerUrl::parse`], for whoever reports rule and fix apart.
+    ///
+    /// # Errors
+    /// The rule broken, the fix, and what may be shown of the text.
+    pub fn check(url: &str) -> Result<Self, UrlRefusal> {
+        parse(url)
     }
 }
 

@@ -1,13 +1,13 @@
 //! `http.services.NAME`.
 
-use super::Named;
-use super::fields::{Field, Fields, Schema, Support};
-use super::report::{Report, shown_name};
-use super::scalar::described;
 use super::server_url;
 use crate::attachment::Attachment;
 use crate::mapping::{Server, Service};
-use crate::raw::{Node, Value};
+use document::Named;
+use document::described;
+use document::{Field, Fields, Schema, Support};
+use document::{Node, Value};
+use document::{Report, shown_name};
 
 const KINDS: Schema = &[
     ("loadBalancer", Support::Read),

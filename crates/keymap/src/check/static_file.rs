@@ -5,11 +5,11 @@ use std::net::{Ipv6Addr, SocketAddr};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use super::Named;
-use super::fields::{Field, Fields, Schema, Support, named};
-use super::report::{Report, shown_name, shown_scalar};
-use crate::problem::Problem;
-use crate::raw::{self, Node, Value};
+use document::Named;
+use document::Problem;
+use document::{Field, Fields, Schema, Support, named};
+use document::{Node, Value};
+use document::{Report, shown_name, shown_scalar};
 
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct StaticFile {
@@ -121,7 +121,7 @@ const ACCESS_LOG: Schema = &[
 pub fn read(path: &Path) -> std::io::Result<(Option<StaticFile>, Vec<Problem>)> {
     let text = std::fs::read_to_string(path)?;
     let mut report = Report::new(path, &text);
-    let file = match raw::parse(&text) {
+    let file = match document::parse(&text) {
         Ok(root) => static_file(root, &mut report).unwrap_or_default(),
         Err(fault) => {
             report.error(fault.position, fault.value, fault.rule, fault.fix);

@@ -6,7 +6,7 @@ use proptest::prelude::*;
 
 use super::*;
 use crate::mapping::{MiddlewareKind, UrlScheme};
-use crate::problem::Severity;
+use document::{Position, Severity};
 
 const GOOD: &str = "\
 http:

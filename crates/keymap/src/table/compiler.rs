@@ -22,7 +22,7 @@ use super::users::Users;
 use super::{Route, Table};
 use crate::key::KeyHash;
 use crate::mapping::{Mapping, Middleware, Router, Service};
-use crate::problem::Problem;
+use document::Problem;
 
 /// Turns changes of files into tables. A change costs what the changed file holds, not what the folder holds.
 #[derive(Debug, Default)]

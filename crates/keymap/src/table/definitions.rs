@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use super::index::{Index, Indexed};
 use crate::mapping::{Mapping, Middleware, Router, Service};
-use crate::problem::Position;
+use document::Position;
 
 /// What has a name that all files share.
 pub(super) trait Named {

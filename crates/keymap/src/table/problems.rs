@@ -7,7 +7,7 @@ use std::sync::Arc;
 use super::definitions::{Definition, Definitions, Named};
 use super::ties::Pair;
 use crate::mapping::Router;
-use crate::problem::{Problem, Severity};
+use document::{Problem, Severity};
 
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) enum Subject {

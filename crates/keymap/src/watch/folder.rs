@@ -13,8 +13,8 @@ use super::{FileState, FileStatus, Snapshot};
 use crate::key::KeyHash;
 use crate::load::{Checked, Loaded, Stamp, Wanted, load_all};
 use crate::mapping::Mapping;
-use crate::problem::Problem;
 use crate::table::Compiler;
+use document::Problem;
 
 /// A file that is emptied loses its keys only when it has stayed empty for this: editors that write in place truncate
 /// first.

@@ -20,7 +20,7 @@ use super::pending::Pending;
 use super::survey::{Survey, list};
 use super::{Snapshot, WatchOptions, log};
 use crate::load::{TIMESTAMP_GRAIN, problem};
-use crate::problem::{Position, Problem};
+use document::{Position, Problem};
 
 pub(super) type Reaction = Box<dyn Fn(&Arc<Snapshot>) + Send>;
 

@@ -9,7 +9,7 @@ use tracing::{error, info, warn};
 
 use super::folder::Change;
 use super::{FileState, Snapshot};
-use crate::problem::{Problem, Severity};
+use document::{Problem, Severity};
 
 /// Names in one line, and lines for one change. The rest is in `conclave check` and in `/health`.
 const NAMES_MAX: usize = 10;

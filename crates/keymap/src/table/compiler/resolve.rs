@@ -6,11 +6,11 @@ use std::sync::Arc;
 use super::Compiler;
 use crate::attachment::Attachment;
 use crate::mapping::{Destination, Middleware, MiddlewareKind, Router};
-use crate::problem::{Problem, Severity};
 use crate::table::Route;
 use crate::table::definitions::Definition;
 use crate::table::entry_points::Points;
 use crate::table::problems::problem;
+use document::{Problem, Severity};
 
 /// Why a router cannot be used: a sentence for the log, the name at fault, and the fix.
 struct Fault {

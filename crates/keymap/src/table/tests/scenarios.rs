@@ -6,10 +6,10 @@ use http::{HeaderMap, HeaderName, HeaderValue};
 use crate::attachment::Attachment;
 use crate::key::KeyHash;
 use crate::mapping::{Mapping, Middleware, MiddlewareKind, Router, Service};
-use crate::problem::{Position, Problem, Severity};
 use crate::rule::Rule;
 use crate::table::{Compiler, Decision, Model, Request, Table};
 use crate::{Credential, Target};
+use document::{Position, Problem, Severity};
 
 /// A mapping file in a few words; `line` numbers count up, so that problems can be told apart.
 #[derive(Default)]

@@ -1,4 +1,4 @@
-//! The YAML of a mapping file as a tree of nodes that know where they stand.
+//! The YAML of a file as a tree of nodes that know where they stand.
 //!
 //! It owns the bounds on what a file may make us do, and knows nothing of what the fields mean. A tree built from the
 //! parser's events, not derived structs: serde stops at the first mistake, and a person with five wants to see five.
@@ -14,24 +14,24 @@ use std::borrow::Cow;
 use serde_yaml::granit_parser::Parser;
 
 use crate::problem::Position;
-pub(crate) use fault::Fault;
+pub use fault::Fault;
 
-/// A mapping is six levels deep. What is nested deeper than this is a mistake, or an attack on the stack of whoever
+/// None of our files is more than six levels deep. What is nested deeper than this is a mistake, or an attack on the stack of whoever
 /// walks the tree; aliases count as what they stand for.
 const DEPTH_MAX: usize = 32;
 
 /// One node of the tree.
 #[derive(Debug, Clone)]
-pub(crate) struct Node<'t> {
+pub struct Node<'t> {
     /// Where it is defined, which for an alias is its anchor: a mistake is mended there.
-    pub(crate) position: Position,
+    pub position: Position,
     /// Byte offset in the text.
-    start: usize,
-    pub(crate) value: Value<'t>,
+    pub(crate) start: usize,
+    pub value: Value<'t>,
 }
 
 #[derive(Debug, Clone)]
-pub(crate) enum Value<'t> {
+pub enum Value<'t> {
     Null,
     Scalar(Cow<'t, str>),
     List(Box<[Node<'t>]>),
@@ -40,17 +40,17 @@ pub(crate) enum Value<'t> {
 
 /// One entry of a map. Duplicates are kept: whoever reads the map reports them.
 #[derive(Debug, Clone)]
-pub(crate) struct Entry<'t> {
-    pub(crate) key: Cow<'t, str>,
-    pub(crate) position: Position,
-    pub(crate) value: Node<'t>,
+pub struct Entry<'t> {
+    pub key: Cow<'t, str>,
+    pub position: Position,
+    pub value: Node<'t>,
 }
 
 /// Parses a whole file. An empty one is a [`Value::Null`].
 ///
 /// # Errors
 /// Where it is not YAML, or over a bound: the first such place, since what follows it cannot be known.
-pub(crate) fn parse(text: &str) -> Result<Node<'_>, Fault> {
+pub fn parse(text: &str) -> Result<Node<'_>, Fault> {
     let mut options = serde_yaml::granit_parser::Options::default();
     options.set_emit_comments(false);
     options.flow_nesting_limit = DEPTH_MAX;

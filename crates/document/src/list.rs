@@ -2,14 +2,14 @@
 
 use std::sync::Arc;
 
-use super::fields::Field;
-use super::report::Report;
-use super::scalar;
-use crate::raw::{Node, Value};
+use crate::fields::Field;
+use crate::report::Report;
+use crate::scalar;
+use crate::tree::{Node, Value};
 
 impl Field<'_> {
     /// A list of names, or one text that parts them with commas, as Traefik's decoder takes it.
-    pub(super) fn names(self, report: &mut Report<'_>) -> Box<[Arc<str>]> {
+    pub fn names(self, report: &mut Report<'_>) -> Box<[Arc<str>]> {
         let what = format!("Each of `{}`", self.name);
         match self.node.value {
             Value::List(items) => items.into_iter().filter_map(|item| name(item, &what, report)).collect(),

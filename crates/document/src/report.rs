@@ -15,9 +15,11 @@ const PROBLEMS_MAX: usize = 1_000;
 /// Longer than any of Traefik's names; a value is cut to this for display.
 const SHOWN_CHARS_MAX: usize = 64;
 
-pub(super) struct Report<'a> {
+#[derive(Debug)]
+pub struct Report<'a> {
     path: &'a Path,
-    pub(super) text: &'a str,
+    text: &'a str,
+    unknown_fields: Severity,
     problems: Vec<Problem>,
     errors: usize,
     left_out: usize,
@@ -26,10 +28,12 @@ pub(super) struct Report<'a> {
 }
 
 impl<'a> Report<'a> {
-    pub(super) fn new(path: &'a Path, text: &'a str) -> Self {
+    /// A file in which a field that nobody knows is an error.
+    pub fn new(path: &'a Path, text: &'a str) -> Self {
         Self {
             path,
             text,
+            unknown_fields: Severity::Error,
             problems: Vec::new(),
             errors: 0,
             left_out: 0,
@@ -37,7 +41,21 @@ impl<'a> Report<'a> {
         }
     }
 
-    pub(super) fn name(&mut self, name: &str) -> Arc<str> {
+    /// A file in which a field that nobody knows is a warning: another program wrote it first, and may know more.
+    pub fn tolerant(path: &'a Path, text: &'a str) -> Self {
+        Self {
+            unknown_fields: Severity::Warning,
+            ..Self::new(path, text)
+        }
+    }
+
+    /// The file's text, of which nodes know their places.
+    pub fn text(&self) -> &'a str {
+        self.text
+    }
+
+    /// The name, kept once however often it stands in the file.
+    pub fn name(&mut self, name: &str) -> Arc<str> {
         if let Some(known) = self.names.get(name) {
             return Arc::clone(known);
         }
@@ -46,7 +64,8 @@ impl<'a> Report<'a> {
         name
     }
 
-    pub(super) fn error(
+    /// Something for which the file is not taken.
+    pub fn error(
         &mut self,
         position: Position,
         value: impl Into<String>,
@@ -57,7 +76,8 @@ impl<'a> Report<'a> {
         self.push(Severity::Error, position, value.into(), rule.into(), fix.into());
     }
 
-    pub(super) fn warning(
+    /// Something that has no effect, or hardly the one that was meant.
+    pub fn warning(
         &mut self,
         position: Position,
         value: impl Into<String>,
@@ -65,6 +85,13 @@ impl<'a> Report<'a> {
         fix: impl Into<String>,
     ) {
         self.push(Severity::Warning, position, value.into(), rule.into(), fix.into());
+    }
+
+    pub(crate) fn unknown_field(&mut self, position: Position, value: String, rule: String, fix: String) {
+        match self.unknown_fields {
+            Severity::Error => self.error(position, value, rule, fix),
+            Severity::Warning => self.warning(position, value, rule, fix),
+        }
     }
 
     fn push(&mut self, severity: Severity, position: Position, value: String, rule: String, fix: String) {
@@ -101,7 +128,7 @@ impl<'a> Report<'a> {
     }
 
     /// Whether nothing is an error, and the problems in the order of their lines.
-    pub(super) fn finish(mut self) -> (bool, Vec<Problem>) {
+    pub fn finish(mut self) -> (bool, Vec<Problem>) {
         self.problems.sort_by_key(|problem| problem.position);
         // One mistake in an anchor is met once for each alias.
         self.problems.dedup();
@@ -128,7 +155,7 @@ impl<'a> Report<'a> {
 }
 
 /// A name that a person chose for a router, a service or a middleware, and that logs and metrics show anyway.
-pub(super) fn shown_name(name: &str) -> String {
+pub fn shown_name(name: &str) -> String {
     let shown: String = name.chars().filter(|c| !c.is_control()).take(SHOWN_CHARS_MAX).collect();
     if shown.len() < name.len() {
         format!("{shown}…")
@@ -138,13 +165,13 @@ pub(super) fn shown_name(name: &str) -> String {
 }
 
 /// A field's name: letters alone. Keys have digits or signs in them.
-pub(super) fn shown_field(name: &str) -> String {
+pub fn shown_field(name: &str) -> String {
     let plain = name.len() <= 32 && !name.is_empty() && name.chars().all(|c| c.is_ascii_alphabetic());
     if plain { name.to_owned() } else { described(name) }
 }
 
 /// A scalar: a short number or one of YAML's words; a text is only described.
-pub(super) fn shown_scalar(scalar: &str) -> String {
+pub fn shown_scalar(scalar: &str) -> String {
     let number = scalar.len() <= 12
         && scalar
             .chars()

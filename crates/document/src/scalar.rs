@@ -1,17 +1,19 @@
-//! Scalars as Traefik's decoder takes them: a quoted `"5"` is a number, ten words are booleans, `a, b` is a list.
+//! Scalars, taken as Traefik's decoder takes them: a quoted `"5"` is a number, ten words are booleans, `a, b` is a list.
 
 use std::borrow::Cow;
 
-use super::fields::Field;
-use super::report::{Report, shown_scalar};
-use crate::raw::{Node, Value};
+use crate::fields::Field;
+use crate::report::{Report, shown_scalar};
+use crate::tree::{Node, Value};
 
 impl<'t> Field<'t> {
-    pub(super) fn text(self, report: &mut Report<'_>) -> Option<Text<'t>> {
+    /// A scalar of any kind.
+    pub fn text(self, report: &mut Report<'_>) -> Option<Text<'t>> {
         text(self.node, &format!("`{}`", self.name), report)
     }
 
-    pub(super) fn boolean(self, report: &mut Report<'_>) -> Option<bool> {
+    /// One of the ten words for a truth value.
+    pub fn boolean(self, report: &mut Report<'_>) -> Option<bool> {
         let name = self.name;
         let text = self.text(report)?;
         match text.value() {
@@ -31,7 +33,7 @@ impl<'t> Field<'t> {
     }
 
     /// A whole number between the two.
-    pub(super) fn integer(self, min: i64, max: i64, report: &mut Report<'_>) -> Option<i64> {
+    pub fn integer(self, min: i64, max: i64, report: &mut Report<'_>) -> Option<i64> {
         let name = self.name;
         let text = self.text(report)?;
         let number = text
@@ -53,12 +55,14 @@ impl<'t> Field<'t> {
 }
 
 /// A scalar, with the node that knows where it stands.
-pub(super) struct Text<'t> {
-    pub(super) node: Node<'t>,
+#[derive(Debug)]
+pub struct Text<'t> {
+    pub node: Node<'t>,
 }
 
 impl Text<'_> {
-    pub(super) fn value(&self) -> &str {
+    /// As spelled.
+    pub fn value(&self) -> &str {
         match &self.node.value {
             Value::Scalar(text) => text,
             _ => "",
@@ -67,7 +71,7 @@ impl Text<'_> {
 }
 
 /// The node as a scalar; `what` names it in messages.
-pub(super) fn text<'t>(node: Node<'t>, what: &str, report: &mut Report<'_>) -> Option<Text<'t>> {
+pub fn text<'t>(node: Node<'t>, what: &str, report: &mut Report<'_>) -> Option<Text<'t>> {
     if matches!(node.value, Value::Scalar(_)) {
         return Some(Text { node });
     }
@@ -81,7 +85,7 @@ pub(super) fn text<'t>(node: Node<'t>, what: &str, report: &mut Report<'_>) -> O
 }
 
 /// What stands there, by kind. A scalar is not quoted: it may be a key.
-pub(super) fn described(value: &Value<'_>) -> String {
+pub fn described(value: &Value<'_>) -> String {
     match value {
         Value::Null => Cow::Borrowed("nothing"),
         Value::Scalar(text) => Cow::Owned(shown_scalar(text)),

@@ -8,7 +8,7 @@ impl Node<'_> {
     ///
     /// Quoting, folding and block indentation put only white space and quotes between a scalar's characters, so walking
     /// both in step finds the place. Where an escape breaks the step, the scalar's start has to do.
-    pub(crate) fn locate(&self, text: &str, offset: usize) -> Position {
+    pub fn locate(&self, text: &str, offset: usize) -> Position {
         let Value::Scalar(scalar) = &self.value else {
             return self.position;
         };

@@ -1,4 +1,4 @@
-//! Why a text is no mapping at all, in sentences of our own: the parser's may quote the text, and a key may stand there.
+//! Why a text cannot be read at all, in sentences of our own: the parser's may quote the text, and a key may stand there.
 
 use serde_yaml::granit_parser::{ErrorKind, ScanError};
 
@@ -6,11 +6,11 @@ use crate::problem::Position;
 
 /// A place that a file cannot be read past. It becomes a [`crate::Problem`] once the file's path is known.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct Fault {
-    pub(crate) position: Position,
-    pub(crate) value: String,
-    pub(crate) rule: &'static str,
-    pub(crate) fix: &'static str,
+pub struct Fault {
+    pub position: Position,
+    pub value: String,
+    pub rule: &'static str,
+    pub fix: &'static str,
 }
 
 impl Fault {
@@ -59,7 +59,7 @@ impl Fault {
     pub(super) fn too_deep(position: Position) -> Self {
         Self::at(
             position,
-            "A mapping must not be nested deeper than 32 levels.",
+            "A file must not be nested deeper than 32 levels.",
             "Check the indentation and the brackets.",
         )
     }
@@ -75,7 +75,7 @@ impl Fault {
     pub(super) fn second_document(position: Position) -> Self {
         Self::at(
             position,
-            "A mapping file holds one YAML document.",
+            "A file holds one YAML document.",
             "Put what follows `---` into a file of its own.",
         )
     }
@@ -146,7 +146,7 @@ fn sentence(kind: &ErrorKind) -> (&'static str, &'static str) {
             "Define `&name` first, or quote a text that begins with `*`.",
         ),
         E::RecursionLimitExceeded => (
-            "A mapping must not be nested deeper than 32 levels.",
+            "A file must not be nested deeper than 32 levels.",
             "Check the indentation and the brackets.",
         ),
         E::UnexpectedCharacter { .. } => ("No text may begin with this character.", "Quote the value."),

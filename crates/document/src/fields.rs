@@ -1,16 +1,16 @@
 //! The fields of a map, found without regard to case; unknown, unsupported and repeated ones reported.
 
 use std::collections::HashMap;
+use std::sync::Arc;
 
-use super::Named;
-use super::report::{Report, shown_field, shown_name};
-use super::scalar::described;
 use crate::problem::Position;
-use crate::raw::{Entry, Node, Value};
+use crate::report::{Report, shown_field, shown_name};
+use crate::scalar::described;
+use crate::tree::{Entry, Node, Value};
 
-/// What a field that Traefik has means to us.
+/// What a field that may stand in a file means to us.
 #[derive(Debug, Clone, Copy)]
-pub(super) enum Support {
+pub enum Support {
     Read,
     /// The file loads without it, with a warning: what that means, as the end of a sentence.
     Ignored(&'static str),
@@ -18,18 +18,21 @@ pub(super) enum Support {
     Refused(&'static str),
 }
 
-pub(super) type Schema = &'static [(&'static str, Support)];
+/// The fields of one kind of map, as they are spelled, and what each means to us.
+pub type Schema = &'static [(&'static str, Support)];
 
-pub(super) struct Field<'t> {
-    /// As Traefik spells it.
-    pub(super) name: &'static str,
+#[derive(Debug)]
+pub struct Field<'t> {
+    /// As the schema spells it.
+    pub name: &'static str,
     /// Of the name; the value's is the node's.
-    pub(super) position: Position,
-    pub(super) node: Node<'t>,
+    pub position: Position,
+    pub node: Node<'t>,
 }
 
 /// The fields that are there and that we read.
-pub(super) struct Fields<'t> {
+#[derive(Debug)]
+pub struct Fields<'t> {
     found: Vec<Field<'t>>,
     /// Whether there are others, which are reported.
     others: bool,
@@ -37,7 +40,7 @@ pub(super) struct Fields<'t> {
 
 impl<'t> Fields<'t> {
     /// `owner` names the map in messages: "router `alice`". `None` where it is no map, which is reported.
-    pub(super) fn of(node: Node<'t>, schema: Schema, owner: &str, report: &mut Report<'_>) -> Option<Self> {
+    pub fn of(node: Node<'t>, schema: Schema, owner: &str, report: &mut Report<'_>) -> Option<Self> {
         let mut fields = Self {
             found: Vec::new(),
             others: false,
@@ -71,13 +74,13 @@ impl<'t> Fields<'t> {
     }
 
     /// The field, where it is there and not null.
-    pub(super) fn take(&mut self, name: &str) -> Option<Field<'t>> {
+    pub fn take(&mut self, name: &str) -> Option<Field<'t>> {
         let index = self.found.iter().position(|field| field.name == name)?;
         Some(self.found.swap_remove(index)).filter(|field| !matches!(field.node.value, Value::Null))
     }
 
     /// Of a map whose one field says what kind of `thing` it is: that field.
-    pub(super) fn into_kind(
+    pub fn into_kind(
         mut self,
         thing: &str,
         name: &str,
@@ -108,10 +111,18 @@ impl<'t> Fields<'t> {
     }
 }
 
+/// One thing whose name is a person's own, before it is checked.
+#[derive(Debug)]
+pub struct Named<'t> {
+    pub name: Arc<str>,
+    pub position: Position,
+    pub node: Node<'t>,
+}
+
 /// The entries of a map whose names are a person's own. A repeated name is reported, and the first kept.
-pub(super) fn named<'t>(node: Node<'t>, kind: &str, report: &mut Report<'_>) -> Vec<Named<'t>> {
+pub fn named<'t>(node: Node<'t>, kind: &str, report: &mut Report<'_>) -> Vec<Named<'t>> {
     let entries = entries(node, &format!("`{kind}s`"), report).unwrap_or_default();
-    let mut known: HashMap<std::sync::Arc<str>, Position> = HashMap::with_capacity(entries.len());
+    let mut known: HashMap<Arc<str>, Position> = HashMap::with_capacity(entries.len());
     let mut all = Vec::with_capacity(entries.len());
     for Entry { key, position, value } in entries {
         let name = report.name(&key);
@@ -137,7 +148,8 @@ pub(super) fn named<'t>(node: Node<'t>, kind: &str, report: &mut Report<'_>) -> 
     all
 }
 
-fn entries<'t>(node: Node<'t>, owner: &str, report: &mut Report<'_>) -> Option<Vec<Entry<'t>>> {
+/// The entries of a map, as they stand. `None` where it is no map, which is reported.
+pub fn entries<'t>(node: Node<'t>, owner: &str, report: &mut Report<'_>) -> Option<Vec<Entry<'t>>> {
     match node.value {
         Value::Map(entries) => Some(entries.into_vec()),
         Value::Null => Some(Vec::new()),
@@ -172,11 +184,11 @@ fn unknown(entry: &Entry<'_>, schema: Schema, owner: &str, report: &mut Report<'
             format!("Use one of {}; check the indentation.", names.join(", "))
         }
     };
-    report.error(entry.position, shown_field(&entry.key), rule, fix);
+    report.unknown_field(entry.position, shown_field(&entry.key), rule, fix);
 }
 
 /// The name that was probably meant: at most a third of it (and at least one letter) may differ.
-pub(super) fn nearest(written: &str, names: impl Iterator<Item = &'static str>) -> Option<&'static str> {
+pub fn nearest(written: &str, names: impl Iterator<Item = &'static str>) -> Option<&'static str> {
     /// Nothing longer is a slip of the pen, and distances cost the product of the lengths.
     const WRITTEN_BYTES_MAX: usize = 40;
     if written.len() > WRITTEN_BYTES_MAX {

@@ -1,0 +1,78 @@
+//! `/admin/*`: for whoever has the admin token.
+
+use std::time::SystemTime;
+
+use axum::Json;
+use axum::extract::{Query, State};
+use axum::http::header::HeaderMap;
+use serde::Deserialize;
+use serde_json::{Value, json};
+
+use crate::auth;
+use crate::error::ApiError;
+use crate::fleet::Backend;
+use crate::router::AppState;
+
+/// Entries of one page.
+const LIMIT_DEFAULT: usize = 50;
+const LIMIT_MAX: usize = 1_000;
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct Page {
+    limit: Option<usize>,
+    /// The name of the last backend of the page before.
+    cursor: Option<String>,
+}
+
+pub(crate) async fn backends(
+    State(state): State<AppState>,
+    headers: HeaderMap,
+    page: Result<Query<Page>, axum::extract::rejection::QueryRejection>,
+) -> Result<Json<Value>, ApiError> {
+    auth::admit_admin(&state.settings.load().admin, &headers)?;
+    let Query(page) = page.map_err(|_| ApiError::BadPage)?;
+    let limit = page.limit.unwrap_or(LIMIT_DEFAULT).clamp(1, LIMIT_MAX);
+    let view = state.fleet.view();
+    let mut all: Vec<&Backend> = view.backends.iter().map(|backend| &**backend).collect();
+    all.sort_by(|a, b| a.spec.name.cmp(&b.spec.name));
+    let after = |backend: &&&Backend| page.cursor.as_deref().is_none_or(|cursor| &*backend.spec.name > cursor);
+    let rest: Vec<&Backend> = all.iter().filter(after).take(limit + 1).copied().collect();
+    let shown = &rest[..rest.len().min(limit)];
+    let next = shown
+        .last()
+        .filter(|_| rest.len() > limit)
+        .map(|backend| &*backend.spec.name);
+    let data: Vec<Value> = shown.iter().map(|backend| entry(backend)).collect();
+    Ok(Json(json!({ "object": "list", "data": data, "next_cursor": next })))
+}
+
+fn entry(backend: &Backend) -> Value {
+    let spec = &backend.spec;
+    let models = backend
+        .models
+        .iter()
+        .map(|(id, model)| json!({ "id": &**id, "loaded": model.loaded }));
+    json!({
+        "name": &*spec.name,
+        "type": spec.kind.name(),
+        "url": spec.url.as_str(),
+        "source": spec.origin.name(),
+        "priority": spec.priority,
+        "weight": spec.weight,
+        "healthy": backend.is_healthy(),
+        "status": backend.status.name(),
+        "suspended": backend.traffic.is_suspended(),
+        "cause": backend.cause.as_deref(),
+        "heard_at": backend.heard_at.map(rfc3339),
+        "models": models.collect::<Vec<_>>(),
+        "in_flight": backend.traffic.in_flight(),
+        "busy": backend.busy(),
+        "slots": backend.slots,
+        "latency_ms": backend.traffic.latency().map(|latency| latency.as_secs_f64() * 1_000.0),
+    })
+}
+
+fn rfc3339(moment: SystemTime) -> String {
+    humantime::format_rfc3339_millis(moment).to_string()
+}
