@@ -43,7 +43,7 @@ def _row(table: dict | None, peer: str) -> dict | None:
 
 def all_checks(results: dict) -> list[Verdict]:
     seen = Measured(results)
-    return [*small(seen), *keys(seen), *streams(seen), *cancel(seen), *reload(seen), *aggregate(seen)]
+    return [*small(seen), *keys(seen), *streams(seen), *cancel(seen), *reload(seen), *aggregate(seen), *router(seen)]
 
 
 def small(seen: Measured) -> list[Verdict]:
@@ -153,6 +153,11 @@ def aggregate(seen: Measured) -> list[Verdict]:
         reached = found["median"] >= 100
         verdicts.append(Verdict(goal, "≥ 100", spread(found), _word(seen, "aggregate", path, reached)))
     return verdicts
+
+
+def router(seen: Measured) -> list[Verdict]:
+    # Fifty times the requests of a CPU second is a fiftieth of the CPU of a request.
+    return [_ratio(seen, "router", "32 conn", "litellm", "cpu", 0.02, "CPU a request through the aggregator")]
 
 
 def _ratio(seen: Measured, scenario: str, start: str, peer: str, key: str, most: float, goal: str) -> Verdict:

@@ -34,6 +34,40 @@ impl Refusal {
         self.parts().0
     }
 
+    /// Every reason there is.
+    pub(crate) const CODES: [&'static str; 20] = [
+        "bad_path",
+        "conflicting_api_keys",
+        "invalid_api_key",
+        "no_route",
+        "path_not_allowed",
+        "router_broken",
+        "mapping_broken",
+        "no_server",
+        "noop",
+        "no_aggregator",
+        "duplicate_model",
+        "request_too_large",
+        "length_required",
+        "upstream_failed",
+        "upstream_timeout",
+        "bad_request",
+        "headers_too_large",
+        "request_timeout",
+        "method_not_allowed",
+        Self::OTHER,
+    ];
+
+    /// Where a reason's place in the list was forgotten; a test sees to it that none is.
+    const OTHER: &'static str = "other";
+
+    /// Where [`Refusal::code`] stands in [`Refusal::CODES`].
+    pub(crate) fn code_index(self) -> usize {
+        let code = self.code();
+        let found = Self::CODES.iter().position(|known| *known == code);
+        found.unwrap_or(Self::CODES.len() - 1)
+    }
+
     /// The machine-readable reason, also the metric's label.
     pub(crate) fn code(self) -> &'static str {
         self.parts().2
@@ -163,6 +197,35 @@ impl Refusal {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn every_reason_has_a_place_in_the_list() {
+        use keymap::TargetError;
+        for refusal in [
+            Refusal::BadTarget(TargetError::Form),
+            Refusal::CredentialConflict,
+            Refusal::NoKey,
+            Refusal::UnknownKey,
+            Refusal::NoRouter,
+            Refusal::ServerWidePath,
+            Refusal::BrokenRouter,
+            Refusal::BrokenFile,
+            Refusal::NoServer,
+            Refusal::Noop,
+            Refusal::NoAggregator,
+            Refusal::BadModel(crate::model::ModelError::Twice),
+            Refusal::BodyTooLarge,
+            Refusal::LengthRequired,
+            Refusal::UpstreamFailed,
+            Refusal::UpstreamTimeout,
+            Refusal::BadRequest,
+            Refusal::HeadTooLarge,
+            Refusal::RequestTimeout,
+            Refusal::MethodNotAllowed,
+        ] {
+            assert_eq!(Refusal::CODES[refusal.code_index()], refusal.code());
+        }
+    }
 
     #[test]
     fn bodies_are_openai_shaped_and_statuses_are_errors() {

@@ -23,6 +23,7 @@ pub(crate) use head::Head;
 
 use crate::balance::ServerSet;
 use crate::error::Refusal;
+use crate::metrics::UpstreamFailure;
 use crate::plane::Plane;
 use crate::request_id::RequestId;
 use crate::rewrite::Origin;
@@ -194,12 +195,12 @@ impl Exchange {
     /// The current server cannot be reached: do not pick it again.
     pub(crate) fn server_unreachable(&mut self) {
         self.tried.extend(self.server);
-        self.plane.metrics.upstream_failed("connect");
+        self.plane.metrics.upstream_failed(UpstreamFailure::Connect);
     }
 
     /// A connection that died while it was idle in the pool: the same server deserves a fresh one.
     pub(crate) fn connection_was_stale(&self) {
-        self.plane.metrics.upstream_failed("stale_connection");
+        self.plane.metrics.upstream_failed(UpstreamFailure::StaleConnection);
     }
 
     pub(crate) fn current_server(&self) -> Option<&Upstream> {

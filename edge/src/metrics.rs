@@ -1,9 +1,9 @@
 //! What the edge counts, and its Prometheus form.
 //!
-//! Counting is an atomic addition; families with labels are put together when they are scraped. No label holds
+//! Counting is an atomic addition on the thread's own line of the cache; families with labels are put together when they are scraped. No label holds
 //! anything a client sent.
 
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 
 use keymap::{FileState, Snapshot};
 use prometheus::core::Collector;
@@ -15,50 +15,96 @@ use crate::error::Refusal;
 /// HTTP statuses end here.
 const STATUS_END: usize = 600;
 
+/// Threads that count without meeting in a cache line; more of them share.
+const SHARDS: usize = 16;
+
+/// Why an attempt at a server failed.
+#[derive(Debug, Clone, Copy)]
+pub(crate) enum UpstreamFailure {
+    Connect,
+    StaleConnection,
+}
+
 pub(crate) struct Metrics {
-    /// By status; index 0 counts exchanges that ended without an answer (the client had gone).
-    answers: Box<[AtomicU64]>,
-    refusals: IntCounterVec,
-    upstream_failures: IntCounterVec,
+    /// Each thread adds to one of them; they are summed when they are read.
+    shards: Box<[Shard]>,
     pub(crate) access_log_dropped: AtomicU64,
 }
 
+struct Shard {
+    /// By status; index 0 counts exchanges that ended without an answer (the client had gone).
+    answers: [AtomicU64; STATUS_END],
+    /// By [`Refusal::code_index`].
+    refusals: [AtomicU64; Refusal::CODES.len()],
+    /// By [`UpstreamFailure`].
+    failures: [AtomicU64; FAILURES.len()],
+}
+
+/// In the order of [`UpstreamFailure`].
+const FAILURES: [&str; 2] = ["connect", "stale_connection"];
+
+thread_local! {
+    static SHARD: usize = {
+        static NEXT: AtomicUsize = AtomicUsize::new(0);
+        NEXT.fetch_add(1, Ordering::Relaxed) % SHARDS
+    };
+}
+
+impl Shard {
+    fn new() -> Self {
+        Self {
+            answers: [const { AtomicU64::new(0) }; STATUS_END],
+            refusals: [const { AtomicU64::new(0) }; Refusal::CODES.len()],
+            failures: [const { AtomicU64::new(0) }; FAILURES.len()],
+        }
+    }
+}
+
 impl Metrics {
-    pub(crate) fn new() -> Result<Self, prometheus::Error> {
-        Ok(Self {
-            answers: (0..STATUS_END).map(|_| AtomicU64::new(0)).collect(),
-            refusals: counters(
-                "conclave_edge_refusals_total",
-                "Requests the edge answered by itself.",
-                "reason",
-            )?,
-            upstream_failures: counters(
-                "conclave_edge_upstream_failures_total",
-                "Attempts at a server that failed, retried ones too.",
-                "kind",
-            )?,
+    pub(crate) fn new() -> Self {
+        Self {
+            shards: (0..SHARDS).map(|_| Shard::new()).collect(),
             access_log_dropped: AtomicU64::new(0),
-        })
+        }
+    }
+
+    fn shard(&self) -> &Shard {
+        &self.shards[SHARD.with(|shard| *shard)]
     }
 
     pub(crate) fn answered(&self, status: Option<u16>) {
         let index = usize::from(status.unwrap_or(0)).min(STATUS_END - 1);
-        self.answers[index].fetch_add(1, Ordering::Relaxed);
+        self.shard().answers[index].fetch_add(1, Ordering::Relaxed);
     }
 
     pub(crate) fn refused(&self, refusal: Refusal) {
-        self.refusals.with_label_values(&[refusal.code()]).inc();
+        self.shard().refusals[refusal.code_index()].fetch_add(1, Ordering::Relaxed);
     }
 
-    pub(crate) fn upstream_failed(&self, kind: &'static str) {
-        self.upstream_failures.with_label_values(&[kind]).inc();
+    pub(crate) fn upstream_failed(&self, failure: UpstreamFailure) {
+        self.shard().failures[failure as usize].fetch_add(1, Ordering::Relaxed);
+    }
+
+    fn sum(&self, counter: impl Fn(&Shard) -> &AtomicU64) -> u64 {
+        let counts = self.shards.iter().map(|shard| counter(shard).load(Ordering::Relaxed));
+        counts.sum()
+    }
+
+    /// A family with one label, without the values that were never counted.
+    fn family<'a>(
+        (name, help, label): (&str, &str, &str),
+        counts: impl Iterator<Item = (std::borrow::Cow<'a, str>, u64)>,
+    ) -> Result<Vec<MetricFamily>, prometheus::Error> {
+        let family = IntCounterVec::new(Opts::new(name, help), &[label])?;
+        for (value, count) in counts.filter(|(_, count)| *count > 0) {
+            family.with_label_values(&[&*value]).inc_by(count);
+        }
+        Ok(family.collect())
     }
 
     /// The text a scrape gets.
     pub(crate) fn render(&self, in_flight: usize, mappings: &Snapshot) -> Result<Vec<u8>, prometheus::Error> {
-        let mut families = self.refusals.collect();
-        families.extend(self.upstream_failures.collect());
-        families.extend(self.answers()?);
+        let mut families = self.counted()?;
         families.extend(gauge(
             "conclave_edge_connections",
             "Connections being served.",
@@ -77,19 +123,37 @@ impl Metrics {
         Ok(text)
     }
 
-    fn answers(&self) -> Result<Vec<MetricFamily>, prometheus::Error> {
-        let vec = counters(
+    fn counted(&self) -> Result<Vec<MetricFamily>, prometheus::Error> {
+        let refusals = (
+            "conclave_edge_refusals_total",
+            "Requests the edge answered by itself.",
+            "reason",
+        );
+        let by_code = Refusal::CODES.iter().enumerate();
+        let mut families = Self::family(
+            refusals,
+            by_code.map(|(index, code)| ((*code).into(), self.sum(|shard| &shard.refusals[index]))),
+        )?;
+        let failures = (
+            "conclave_edge_upstream_failures_total",
+            "Attempts at a server that failed, retried ones too.",
+            "kind",
+        );
+        let by_kind = FAILURES.iter().enumerate();
+        families.extend(Self::family(
+            failures,
+            by_kind.map(|(index, kind)| ((*kind).into(), self.sum(|shard| &shard.failures[index]))),
+        )?);
+        let answers = (
             "conclave_edge_requests_total",
             "Requests by the status answered; 0: none.",
             "code",
-        )?;
-        for (status, count) in self.answers.iter().enumerate() {
-            let count = count.load(Ordering::Relaxed);
-            if count > 0 {
-                vec.with_label_values(&[&status.to_string()]).inc_by(count);
-            }
-        }
-        Ok(vec.collect())
+        );
+        families.extend(Self::family(
+            answers,
+            (0..STATUS_END).map(|status| (status.to_string().into(), self.sum(|shard| &shard.answers[status]))),
+        )?);
+        Ok(families)
     }
 }
 
@@ -132,10 +196,6 @@ pub(crate) fn state_label(state: FileState) -> &'static str {
         FileState::KeptLastGood => "kept_last_good",
         FileState::Refused => "refused",
     }
-}
-
-fn counters(name: &str, help: &str, label: &str) -> Result<IntCounterVec, prometheus::Error> {
-    IntCounterVec::new(Opts::new(name, help), &[label])
 }
 
 fn counter_value(name: &str, help: &str, value: u64) -> Result<Vec<MetricFamily>, prometheus::Error> {

@@ -1,11 +1,18 @@
 //! `x-request-id`: the caller's where it is usable, a new UUIDv7 otherwise; forwarded and echoed.
 
 use http::{HeaderMap, HeaderName, HeaderValue};
+use uuid::timestamp::Timestamp;
+use uuid::timestamp::context::{ContextV7, ThreadLocalContext};
 
 pub(crate) const X_REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 
 /// Longer ids are not somebody's correlation id; they would only fill logs.
 const LENGTH_MAX: usize = 128;
+
+thread_local! {
+    /// Keeps a thread's ids in their order; one for all threads would be a lock on every request's way.
+    static CLOCK: ContextV7 = const { ContextV7::new() };
+}
 
 pub(crate) enum RequestId {
     Given(HeaderValue),
@@ -24,7 +31,8 @@ impl RequestId {
 
     fn made() -> Self {
         let mut text = [0; uuid::fmt::Hyphenated::LENGTH];
-        uuid::Uuid::now_v7().hyphenated().encode_lower(&mut text);
+        let now = Timestamp::now(ThreadLocalContext::new(&CLOCK));
+        uuid::Uuid::new_v7(now).hyphenated().encode_lower(&mut text);
         Self::Made(text)
     }
 

@@ -41,7 +41,6 @@ pub enum StartError {
     Bind { address: SocketAddr, error: io::Error },
     Runtime(io::Error),
     AccessLog(io::Error),
-    Metrics(prometheus::Error),
 }
 
 impl fmt::Display for StartError {
@@ -55,7 +54,6 @@ impl fmt::Display for StartError {
             }
             Self::Runtime(error) => write!(f, "cannot start the edge's threads: {error}"),
             Self::AccessLog(error) => write!(f, "cannot open the access log: {error}"),
-            Self::Metrics(error) => write!(f, "cannot register the metrics: {error}"),
         }
     }
 }
@@ -86,7 +84,7 @@ impl BoundEdge {
             .admin
             .map(|address| listen(threads.handle(), address))
             .transpose()?;
-        let metrics = Arc::new(Metrics::new().map_err(StartError::Metrics)?);
+        let metrics = Arc::new(Metrics::new());
         let access_log = config.access_log.map(|target| AccessLog::start(target, &metrics));
         let plane = Plane {
             stop: Stop::default(),

@@ -2,9 +2,9 @@
 
 from types import ModuleType
 
-from . import aggregate, cancel, idle, keys, long, reload, small, streams
+from . import aggregate, cancel, idle, keys, long, reload, router, small, streams
 
 ALL: dict[str, ModuleType] = {
     module.__name__.rpartition(".")[2]: module
-    for module in (keys, small, streams, long, reload, cancel, idle, aggregate)
+    for module in (keys, small, streams, long, reload, cancel, idle, aggregate, router)
 }
