@@ -2,7 +2,9 @@
 
 pub(crate) mod admin;
 pub(crate) mod health;
+pub(crate) mod inference;
 pub(crate) mod models;
+pub(crate) mod ollama;
 pub(crate) mod root;
 pub(crate) mod stats;
 

@@ -13,8 +13,9 @@ use tokio::net::TcpListener;
 use crate::backend::{Client, Identity, MappingFeed, Poller, Sources, TargetRules};
 use crate::catalogue::Catalogue;
 use crate::config::AggregatorConfig;
-use crate::config_file::{ConfigFile, ConfigFollower, CurrentConfig};
+use crate::config_file::{ConfigFile, ConfigFollower, CurrentConfig, InferenceAuth};
 use crate::fleet::{Fleet, Upstream};
+use crate::gateway::{Gateway, Guard};
 use crate::router::{AppState, router};
 use crate::server;
 use crate::stats::{self, StatsBoard};
@@ -80,7 +81,8 @@ impl Bound {
     /// # Errors
     /// [`ServeError`], where a background task ended by itself: answers would grow stale unnoticed.
     pub async fn serve(self, shutdown: impl Future<Output = ()>) -> Result<(), ServeError> {
-        let patience = self.config.server.drain_timeout + TASK_PATIENCE;
+        let bounds = self.config.server;
+        let patience = bounds.drain_timeout.max(bounds.answer_drain_timeout) + TASK_PATIENCE;
         tracing::info!(address = %self.addr, "the aggregator listens");
         let mut tasks = self.spawn();
         let outcome = tokio::select! {
@@ -110,6 +112,7 @@ impl Bound {
         };
         let first = config.file.as_ref().map(|source| Arc::clone(source.config()));
         let first = first.unwrap_or_else(|| Arc::new(ConfigFile::without_file(&|name| std::env::var(name).ok())));
+        let guard = Guard::new(inference_auth(&first, addr), feed.table());
         let settings = Arc::new(CurrentConfig::new(first));
         if let Some(source) = &config.file {
             let follower = ConfigFollower::new(source, Arc::clone(&settings));
@@ -126,7 +129,10 @@ impl Bound {
         let poller = Poller::new(config.backends, rules, sources, client, published);
         tasks.spawn("backend poller", poller.run(tasks.stop_signal()));
         stats::spawn(&mut tasks, config.stats, &board);
+        let gateway = Arc::new(Gateway::new(Arc::clone(&fleet), identity.clone(), guard));
+        let working = Arc::clone(&fleet);
         let routes = router(AppState {
+            gateway,
             catalogue,
             fleet,
             settings,
@@ -135,10 +141,27 @@ impl Bound {
         });
         tasks.spawn(
             "listener",
-            server::run(listener, routes, config.server, tasks.stop_signal()),
+            server::run(
+                listener,
+                routes,
+                config.server,
+                tasks.stop_signal(),
+                Box::new(move || working.is_working()),
+            ),
         );
         tasks
     }
+}
+
+/// Open by default on loopback only: whoever reaches another address needs a key, unless the file says otherwise.
+fn inference_auth(file: &ConfigFile, addr: SocketAddr) -> InferenceAuth {
+    let default = match addr.ip().to_canonical().is_loopback() {
+        true => InferenceAuth::None,
+        false => InferenceAuth::Keys,
+    };
+    let auth = file.server.auth.unwrap_or(default);
+    tracing::info!(?auth, "who may ask a model");
+    auth
 }
 
 impl fmt::Debug for Bound {

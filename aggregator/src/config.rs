@@ -77,16 +77,21 @@ pub struct ServerBounds {
     pub stall_timeout: Duration,
     /// How long answers in flight may take once shutdown was asked for.
     pub drain_timeout: Duration,
+    /// The same while a model is answering: nobody can give a client back what it has waited for.
+    pub answer_drain_timeout: Duration,
 }
 
 impl Default for ServerBounds {
     fn default() -> Self {
         Self {
-            // Well below the usual 1,024 file descriptors of a process: polls need some too.
-            connections_max: 512,
+            // A request for a model holds two descriptors, its client's and its backend's. The binary raises its own limit;
+            // where it may not, accepting waits.
+            connections_max: 4096,
             head_timeout: Duration::from_secs(30),
             stall_timeout: Duration::from_secs(30),
             drain_timeout: Duration::from_millis(800),
+            // Within what systemd waits for.
+            answer_drain_timeout: Duration::from_secs(25),
         }
     }
 }

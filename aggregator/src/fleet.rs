@@ -19,9 +19,7 @@ mod traffic;
 mod upstream;
 mod view;
 
-#[cfg(test)]
-pub(crate) use attempt::Attempt;
-pub(crate) use attempt::Attempts;
+pub(crate) use attempt::{Attempt, Attempts};
 pub(crate) use models::{Loaded, Models};
 pub(crate) use traffic::Traffic;
 pub(crate) use upstream::Upstream;
@@ -66,15 +64,20 @@ impl Fleet {
         self.view.load_full()
     }
 
+    /// Whether any backend is working on a request of ours.
+    pub(crate) fn is_working(&self) -> bool {
+        self.view
+            .load()
+            .backends
+            .iter()
+            .any(|backend| backend.traffic.in_flight() > 0)
+    }
+
     pub(crate) fn publish(&self, view: FleetView) {
         self.view.store(Arc::new(view));
     }
 
     /// What requests are sent with.
-    #[cfg_attr(
-        not(test),
-        expect(dead_code, reason = "the inference endpoints are the next to be built")
-    )]
     pub(crate) fn upstream(&self) -> &Upstream {
         &self.upstream
     }
@@ -83,10 +86,6 @@ impl Fleet {
     ///
     /// # Errors
     /// Where nobody serves the model or anything that stands in for it, or nobody who does can be reached.
-    #[cfg_attr(
-        not(test),
-        expect(dead_code, reason = "the inference endpoints are the next to be built")
-    )]
     pub(crate) fn attempts(self: &Arc<Self>, ask: &Ask<'_>) -> Result<Attempts, ChoiceError> {
         let view = self.view();
         let plan = choice::plan(&view, ask)?;

@@ -26,6 +26,7 @@ mod config;
 mod config_file;
 mod error;
 mod fleet;
+mod gateway;
 mod router;
 mod server;
 mod stats;

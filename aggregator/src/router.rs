@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use axum::Router;
 use axum::http::{Method, Uri};
-use axum::routing::get;
+use axum::routing::{delete, get, post};
 
 use crate::api;
 use crate::backend::Identity;
@@ -14,11 +14,13 @@ use crate::catalogue::Catalogue;
 use crate::config_file::CurrentConfig;
 use crate::error::ApiError;
 use crate::fleet::Fleet;
+use crate::gateway::{Endpoint, Gateway};
 use crate::stats::StatsBoard;
 
 /// What handlers may see: prepared answers, nothing that could make them wait for long.
 #[derive(Clone)]
 pub(crate) struct AppState {
+    pub(crate) gateway: Arc<Gateway>,
     pub(crate) catalogue: Arc<Catalogue>,
     pub(crate) fleet: Arc<Fleet>,
     pub(crate) settings: Arc<CurrentConfig>,
@@ -27,11 +29,25 @@ pub(crate) struct AppState {
 }
 
 /// What `GET /` tells of; kept beside the routes.
-pub(crate) const PATHS: [&str; 6] = [
+pub(crate) const PATHS: [&str; 20] = [
     "/health",
     "/stats",
     "/v1/models",
     "/v1/models/{id}",
+    "/v1/chat/completions",
+    "/v1/completions",
+    "/v1/embeddings",
+    "/v1/responses",
+    "/v1/messages",
+    "/v1/messages/count_tokens",
+    "/api/chat",
+    "/api/generate",
+    "/api/embed",
+    "/api/embeddings",
+    "/api/tags",
+    "/api/ps",
+    "/api/show",
+    "/api/version",
     "/admin/backends",
     "/",
 ];
@@ -44,6 +60,29 @@ pub(crate) fn router(state: AppState) -> Router {
         .route("/stats", get(api::stats::show))
         .route("/v1/models", get(api::models::list))
         .route("/v1/models/{*id}", get(api::models::show))
+        .route("/v1/chat/completions", api::inference::at(Endpoint::ChatCompletions))
+        .route("/v1/completions", api::inference::at(Endpoint::Completions))
+        .route("/v1/embeddings", api::inference::at(Endpoint::Embeddings))
+        .route("/v1/responses", api::inference::at(Endpoint::Responses))
+        .route("/v1/messages", api::inference::at(Endpoint::Messages))
+        .route("/v1/messages/count_tokens", api::inference::at(Endpoint::CountTokens))
+        .route("/api/chat", api::inference::at(Endpoint::OllamaChat))
+        .route("/api/generate", api::inference::at(Endpoint::OllamaGenerate))
+        .route("/api/embed", api::inference::at(Endpoint::OllamaEmbed))
+        .route("/api/embeddings", api::inference::at(Endpoint::OllamaEmbeddings))
+        .route("/api/tags", get(api::ollama::tags))
+        .route("/api/ps", get(api::ollama::ps))
+        .route("/api/version", get(api::ollama::version))
+        .route("/api/show", post(api::ollama::show))
+        .route("/api/pull", post(api::ollama::manage))
+        .route("/api/push", post(api::ollama::manage))
+        .route("/api/create", post(api::ollama::manage))
+        .route("/api/copy", post(api::ollama::manage))
+        .route("/api/delete", delete(api::ollama::manage).post(api::ollama::manage))
+        .route(
+            "/api/blobs/{digest}",
+            post(api::ollama::manage).head(api::ollama::manage),
+        )
         .fallback(|method: Method, uri: Uri| async move { ApiError::UnknownPath { method, uri } })
         .method_not_allowed_fallback(
             |method: Method, uri: Uri| async move { ApiError::MethodNotAllowed { method, uri } },

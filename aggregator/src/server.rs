@@ -27,7 +27,19 @@ const ACCEPT_RETRY_PAUSE: Duration = Duration::from_millis(100);
 /// What a request's head may take: llama-server's clients send a few hundred bytes.
 const HEAD_BYTES_MAX: usize = 64 * 1024;
 
-pub(crate) async fn run(listener: TcpListener, router: Router, bounds: ServerBounds, mut stop: Stop) {
+/// How often a drain looks whether a model is still answering.
+const WORK_LOOK_INTERVAL: Duration = Duration::from_millis(50);
+
+/// Whether a model is answering somebody.
+pub(crate) type IsWorking = Box<dyn Fn() -> bool + Send + Sync>;
+
+pub(crate) async fn run(
+    listener: TcpListener,
+    router: Router,
+    bounds: ServerBounds,
+    mut stop: Stop,
+    is_working: IsWorking,
+) {
     let slots = Arc::new(Semaphore::new(bounds.connections_max));
     let mut connections = JoinSet::new();
     loop {
@@ -43,7 +55,7 @@ pub(crate) async fn run(listener: TcpListener, router: Router, bounds: ServerBou
         connections.spawn(connection(stream, router.clone(), bounds, stop.clone()));
     }
     drop(listener);
-    drain(connections, bounds.drain_timeout).await;
+    drain(connections, bounds, is_working).await;
 }
 
 /// A connection and the slot it fills until it is dropped.
@@ -90,10 +102,18 @@ async fn connection((stream, _slot): Admitted, router: Router, bounds: ServerBou
     }
 }
 
-async fn drain(mut connections: JoinSet<()>, drain_timeout: Duration) {
-    let deadline = tokio::time::Instant::now() + drain_timeout;
-    while let Ok(Some(ended)) = tokio::time::timeout_at(deadline, connections.join_next()).await {
-        report(ended);
+async fn drain(mut connections: JoinSet<()>, bounds: ServerBounds, is_working: IsWorking) {
+    let began = tokio::time::Instant::now();
+    let mut deadline = began + bounds.drain_timeout;
+    loop {
+        match tokio::time::timeout_at(deadline, connections.join_next()).await {
+            Ok(Some(ended)) => report(ended),
+            Ok(None) => break,
+            Err(_) if is_working() && began.elapsed() < bounds.answer_drain_timeout => {
+                deadline = tokio::time::Instant::now() + WORK_LOOK_INTERVAL;
+            }
+            Err(_) => break,
+        }
     }
     if !connections.is_empty() {
         tracing::warn!(

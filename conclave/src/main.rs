@@ -5,6 +5,7 @@
 
 mod cli;
 mod commands;
+mod descriptors;
 mod folder;
 mod logging;
 mod settings;
@@ -21,7 +22,9 @@ use cli::{Cli, Command};
 static ALLOCATOR: tikv_jemallocator::Jemalloc = tikv_jemallocator::Jemalloc;
 
 fn main() -> ExitCode {
-    let result = match Cli::parse().command {
+    let command = Cli::parse().command;
+    descriptors::raise_limit();
+    let result = match command {
         Command::Demo(args) => commands::demo::run(&args),
         Command::Up(args) => commands::up::run(args),
         Command::Edge(args) => commands::edge::run(args),

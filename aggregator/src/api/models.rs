@@ -1,4 +1,9 @@
 //! `GET /v1/models` and `GET /v1/models/{id}`: what every backend serves, from memory.
+//!
+//! Three dialects list their models at this path: a header that only Anthropic's or only Gemini's clients send says
+//! whose shape is meant.
+
+use std::sync::Arc;
 
 use axum::extract::{Path, State};
 use axum::http::HeaderMap;
@@ -17,11 +22,44 @@ pub(crate) async fn list(State(state): State<AppState>, headers: HeaderMap) -> R
         // Answering would list our own list as a backend's: models of dead backends would keep each other alive.
         return Err(ApiError::Loop);
     }
-    Ok(prepared_json(state.catalogue.serve().await))
+    let list = state.catalogue.serve().await;
+    Ok(if headers.contains_key("anthropic-version") {
+        made_json(&anthropic_list(&state.gateway.model_ids()))
+    } else if headers.contains_key("x-goog-api-key") {
+        made_json(&gemini_list(&state.gateway.model_ids()))
+    } else {
+        prepared_json(list)
+    })
+}
+
+fn made_json(list: &Value) -> Response {
+    prepared_json(Bytes::from(list.to_string()))
+}
+
+/// One page holds all there are.
+fn anthropic_list(ids: &[Arc<str>]) -> Value {
+    let data: Vec<Value> = ids.iter().map(|id| anthropic_model(id)).collect();
+    json!({ "data": data, "has_more": false, "first_id": ids.first(), "last_id": ids.last() })
+}
+
+/// Nobody tells when a model was made; clients want a time.
+fn anthropic_model(id: &str) -> Value {
+    json!({ "type": "model", "id": id, "display_name": id, "created_at": "1970-01-01T00:00:00Z" })
+}
+
+fn gemini_list(ids: &[Arc<str>]) -> Value {
+    let models = ids
+        .iter()
+        .map(|id| json!({ "name": format!("models/{id}"), "displayName": &**id }));
+    json!({ "models": models.collect::<Vec<_>>() })
 }
 
 /// The id may have slashes in it, and may be `backend/model`.
-pub(crate) async fn show(State(state): State<AppState>, Path(id): Path<String>) -> Result<Response, ApiError> {
+pub(crate) async fn show(
+    State(state): State<AppState>,
+    headers: HeaderMap,
+    Path(id): Path<String>,
+) -> Result<Response, ApiError> {
     // Waits for the first round of polls, as the list does, and for nothing after it.
     state.catalogue.ready().await;
     let view = state.fleet.view();
@@ -29,6 +67,9 @@ pub(crate) async fn show(State(state): State<AppState>, Path(id): Path<String>) 
         .places(&id)
         .filter(|places| !places.is_empty())
         .ok_or(ApiError::UnknownModel)?;
+    if headers.contains_key("anthropic-version") {
+        return Ok(made_json(&anthropic_model(&id)));
+    }
     let datum = places
         .iter()
         .find_map(|place| view.backends[place.backend].models.get(&place.model)?.datum.as_deref());

@@ -3,14 +3,17 @@
 use std::fmt;
 use std::sync::Arc;
 
-use keymap::{FileStatus, Watch};
+use keymap::{Compiler, FileStatus, Table, Watch};
 use tokio::sync::watch;
 
 type Read = dyn Fn() -> Vec<Arc<FileStatus>> + Send + Sync;
+type ReadTable = dyn Fn() -> Arc<Table> + Send + Sync;
 
 /// The current mapping files, and word when they change.
 pub struct MappingFeed {
-    read: Box<Read>,
+    read: Arc<Read>,
+    /// The keys that the files hold.
+    table: Arc<ReadTable>,
     /// Counts up with every change; several changes in a row are seen as one.
     changes: watch::Receiver<u64>,
     /// Its other end is gone: the files stay as they are.
@@ -24,16 +27,29 @@ impl MappingFeed {
         let (sender, changes) = watch::channel(0_u64);
         // The watcher's thread only leaves word here: the work is done by the poller's task.
         watch.on_change(move |_| sender.send_modify(|count| *count += 1));
-        Self::new(move || snapshot.load().files.clone(), changes)
+        let files = Arc::clone(&snapshot);
+        Self {
+            table: Arc::new(move || Arc::clone(&snapshot.load().table)),
+            ..Self::new(move || files.load().files.clone(), changes)
+        }
     }
 
     /// `read` gives the files as of now; it is called at the start and after each change.
     pub fn new(read: impl Fn() -> Vec<Arc<FileStatus>> + Send + Sync + 'static, changes: watch::Receiver<u64>) -> Self {
+        let read: Arc<Read> = Arc::new(read);
+        let files = Arc::clone(&read);
         Self {
-            read: Box::new(read),
+            // Files that nobody watches are few: they are compiled whenever somebody asks.
+            table: Arc::new(move || compiled(&files())),
+            read,
             changes,
             ended: false,
         }
+    }
+
+    /// The keys as of now, for as long as anybody asks.
+    pub(crate) fn table(&self) -> Arc<ReadTable> {
+        Arc::clone(&self.table)
     }
 
     pub(crate) fn files(&self) -> Vec<Arc<FileStatus>> {
@@ -47,6 +63,14 @@ impl MappingFeed {
             std::future::pending::<()>().await;
         }
     }
+}
+
+fn compiled(files: &[Arc<FileStatus>]) -> Arc<Table> {
+    let mut compiler = Compiler::new(None);
+    for file in files {
+        compiler.set(&file.name, file.mapping.clone());
+    }
+    compiler.table().0
 }
 
 impl fmt::Debug for MappingFeed {

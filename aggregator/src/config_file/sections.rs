@@ -31,13 +31,14 @@ const ADMIN_TOKEN: &str = "ADMIN_TOKEN";
 pub struct ServerSection {
     pub host: Option<String>,
     pub port: Option<u16>,
-    pub auth: InferenceAuth,
+    /// Where the file does not say: nobody needs a key on loopback, everybody elsewhere.
+    pub auth: Option<InferenceAuth>,
 }
 
 /// Who may use the inference endpoints.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum InferenceAuth {
-    #[default]
+    /// Whoever reaches the address.
     None,
     /// Whoever has a key of the mapping files.
     Keys,
@@ -118,12 +119,9 @@ pub(super) fn server(field: Field<'_>, report: &mut Report<'_>) -> ServerSection
     };
     let host = fields.take("host").and_then(|field| words(field, report));
     let port = fields.take("port").and_then(|field| field.integer(1, 65_535, report));
-    let auth = fields
-        .take("auth")
-        .and_then(|field| inference_auth(field, report))
-        .unwrap_or_default();
+    let auth = fields.take("auth").and_then(|field| inference_auth(field, report));
     let everywhere = host.as_deref().is_some_and(|host| !is_loopback(host));
-    if everywhere && auth == InferenceAuth::None {
+    if everywhere && auth == Some(InferenceAuth::None) {
         let rule = "Whoever reaches this address may use every model: no key is asked for.";
         let fix = "Write `auth: keys` below `server`, or a `host` of 127.0.0.1 behind the edge.";
         report.warning(position, "", rule, fix);

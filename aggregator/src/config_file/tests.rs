@@ -311,8 +311,10 @@ fn what_nobody_knows_is_a_warning_with_the_nearest_name() {
 #[test]
 fn an_open_door_to_the_network_is_warned_of() {
     for (text, warnings) in [
-        ("server: {host: 0.0.0.0}", 1),
-        ("server: {host: 10.0.0.1}", 1),
+        ("server: {host: 0.0.0.0, auth: none}", 1),
+        ("server: {host: 10.0.0.1, auth: none}", 1),
+        // Keys are asked for.
+        ("server: {host: 0.0.0.0}", 0),
         ("server: {host: 0.0.0.0, auth: keys}", 0),
         ("server: {host: localhost}", 0),
         ("server: {host: '::1'}", 0),

@@ -15,10 +15,6 @@ pub(crate) struct Attempts {
     left: std::collections::VecDeque<Candidate>,
 }
 
-#[cfg_attr(
-    not(test),
-    expect(dead_code, reason = "the inference endpoints are the next to be built")
-)]
 impl Attempts {
     pub(super) fn new(fleet: Arc<Fleet>, view: Arc<FleetView>, plan: Vec<Candidate>) -> Self {
         Self {
@@ -52,10 +48,6 @@ impl Attempts {
 
 /// One request to one backend. It counts as in flight until this is dropped: keep it with the answer's body.
 #[derive(Debug)]
-#[cfg_attr(
-    not(test),
-    expect(dead_code, reason = "the inference endpoints are the next to be built")
-)]
 pub(crate) struct Attempt {
     pub(crate) backend: Arc<Backend>,
     /// The model as this backend calls it.
@@ -68,10 +60,6 @@ pub(crate) struct Attempt {
     _in_flight: InFlight,
 }
 
-#[cfg_attr(
-    not(test),
-    expect(dead_code, reason = "the inference endpoints are the next to be built")
-)]
 impl Attempt {
     /// The backend has begun to answer: its latency, and proof that it works.
     pub(crate) fn answered(&self) {

@@ -10,7 +10,7 @@ use crate::backend::BackendKind;
 use crate::catalogue::ModelList;
 
 /// Ollama's name for the version that is meant where none is named.
-const LATEST: &str = ":latest";
+pub(super) const LATEST: &str = ":latest";
 
 /// Other names that one model may have.
 const ALIASES_MAX: usize = 16;

@@ -57,10 +57,6 @@ impl Upstream {
     ///
     /// # Errors
     /// Where the backend is reached by https and there are no certificates to check it with.
-    #[cfg_attr(
-        not(test),
-        expect(dead_code, reason = "the inference endpoints are the next to be built")
-    )]
     pub(crate) fn request(
         &self,
         method: Method,

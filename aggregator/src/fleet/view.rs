@@ -8,7 +8,7 @@ use std::time::SystemTime;
 
 use axum::http::header::HeaderMap;
 
-use super::models::Models;
+use super::models::{LATEST, Models};
 use super::traffic::Traffic;
 use crate::backend::{BackendId, Spec};
 use crate::config_file::Routing;
@@ -142,8 +142,14 @@ impl FleetView {
     }
 
     /// Who serves what is asked for by this name. A model's own name comes first, whatever slashes it has in it; then
-    /// `backend/model`, which means that backend alone. `None`: nobody, and no backend of that name could be hiding it.
+    /// `backend/model`, which means that backend alone; then, for Ollama's clients, which put it behind every name without
+    /// a tag, the same without `:latest`. `None`: nobody, and no backend of that name could be hiding it.
     pub(crate) fn places(&self, name: &str) -> Option<Vec<Place>> {
+        let untagged = || name.strip_suffix(LATEST).and_then(|name| self.places_of(name));
+        self.places_of(name).or_else(untagged)
+    }
+
+    fn places_of(&self, name: &str) -> Option<Vec<Place>> {
         if let Some(served) = self.by_model.get(name) {
             return Some(served.places.clone());
         }

@@ -23,10 +23,10 @@ async fn what_is_not_there_is_refused_in_openais_shape() {
         ),
         (
             "POST",
-            "/v1/chat/completions?api_key=canary",
+            "/v1/chat/incompletions?api_key=canary",
             404,
             "not_found",
-            "There is no POST /v1/chat/completions here.",
+            "There is no POST /v1/chat/incompletions here.",
         ),
         (
             "POST",

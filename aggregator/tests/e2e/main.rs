@@ -3,8 +3,10 @@
 mod backend;
 mod catalogue;
 mod fleet;
+mod gateway;
 mod http;
 mod logs;
+mod oracle;
 mod provider;
 mod service;
 mod stats;

@@ -22,6 +22,7 @@ pub(crate) fn run(args: AggregatorArgs) -> Result<ExitCode> {
     let service = AggregatorThread::start(config, &watch)?;
     service.announce();
     signals::until_stop(&signals, || watch.rescan());
+    signals::end_at_once_on_stop(signals)?;
     service.stop()?;
     Ok(ExitCode::SUCCESS)
 }
@@ -36,9 +37,10 @@ pub(crate) struct AggregatorThread {
 impl AggregatorThread {
     /// Returns once it has its address.
     pub(crate) fn start(config: AggregatorConfig, watch: &Watch) -> Result<Self> {
-        // Two workers: the aggregator of this version answers from memory.
+        // At least two: conversions of long prompts must not keep answers from memory waiting.
+        let workers = std::thread::available_parallelism().map_or(2, |cores| cores.get().max(2));
         let runtime = tokio::runtime::Builder::new_multi_thread()
-            .worker_threads(2)
+            .worker_threads(workers)
             .thread_name("aggregator")
             .enable_all()
             .build()

@@ -1,0 +1,194 @@
+//! Inference: a client's request in its dialect → a backend's answer in that same dialect, whoever serves the model.
+//!
+//! ```text
+//!  bytes ──Asked──▶ model ──Fleet──▶ Attempt ──Outbound──▶ backend ──judged──▶ Relay ──▶ Flow ──▶ client
+//!                             ▲                                 │
+//!                             └────────────── next ◀────────────┘ Setback, before the first byte
+//! ```
+//!
+//! It owns the way of a request; who is asked is `choice`'s to say, what words mean is `dialect`'s. Invariants: after
+//! the first byte nothing is asked again; a stream that is not whole never ends cleanly; when the client goes, so does
+//! the backend's connection; a client's key is never sent to a backend, nor a backend's to a client.
+
+mod affinity;
+mod asked;
+mod bounded;
+mod describe;
+mod endpoint;
+mod exchange;
+mod flow;
+mod guard;
+mod headers;
+mod missing;
+mod named;
+mod outbound;
+mod redact;
+mod refusal;
+mod relay;
+mod setback;
+
+pub(crate) use endpoint::Endpoint;
+pub(crate) use guard::Guard;
+
+use std::collections::HashMap;
+use std::fmt;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, SystemTime};
+
+use axum::extract::Request;
+use axum::http::{HeaderMap, StatusCode};
+use axum::response::Response;
+use dialect::signatures::Signatures;
+use dialect::{Failure, FailureKind};
+
+use crate::backend::{BackendKind, Identity};
+use crate::choice::Ask;
+use crate::fleet::Fleet;
+use affinity::Affinity;
+use asked::{Asked, Told};
+use bounded::BodyError;
+use exchange::Exchange;
+use headers::RequestId;
+use missing::Missing;
+use refusal::Refusal;
+use setback::Setbacks;
+
+/// What a request's body may take, as at the edge: long contexts and images as base64.
+const BODY_BYTES_MAX: usize = 256 << 20;
+
+/// A client that sends nothing of its body for so long has gone.
+const BODY_SILENCE: Duration = Duration::from_secs(30);
+
+pub(crate) struct Gateway {
+    fleet: Arc<Fleet>,
+    identity: Identity,
+    guard: Guard,
+    affinity: Affinity,
+    missing: Missing,
+    signatures: Arc<Mutex<Signatures>>,
+}
+
+impl Gateway {
+    pub(crate) fn new(fleet: Arc<Fleet>, identity: Identity, guard: Guard) -> Self {
+        Self {
+            fleet,
+            identity,
+            guard,
+            affinity: Affinity::new(),
+            missing: Missing::default(),
+            signatures: Arc::default(),
+        }
+    }
+
+    /// The answer to a request at this endpoint, or its refusal; never anything but an answer in the client's dialect.
+    pub(crate) async fn answer(&self, endpoint: Endpoint, request: Request) -> Response {
+        let request_id = RequestId::of(request.headers());
+        let mut response = match self.exchange(endpoint, &request_id, request).await {
+            Ok(response) => response,
+            Err(refusal) => refusal.into_response(endpoint),
+        };
+        response.headers_mut().insert(headers::REQUEST_ID, request_id.value());
+        response
+    }
+
+    async fn exchange(
+        &self,
+        endpoint: Endpoint,
+        request_id: &RequestId,
+        request: Request,
+    ) -> Result<Response, Refusal> {
+        let (head, mut body) = request.into_parts();
+        if self.identity.sent(&head.headers) {
+            return Err(loop_detected());
+        }
+        let caller = self.guard.admit(&head)?;
+        let body = bounded::whole(&mut body, BODY_BYTES_MAX, Some(BODY_SILENCE));
+        let body = body.await.map_err(unread)?;
+        let told = Told {
+            request_id: request_id.clone(),
+            caller,
+            created: now_s(),
+            hops: headers::hops(&head.headers, self.identity.via()),
+        };
+        let asked = Asked::read(endpoint, &head.headers, body, told)?;
+        self.walk(&asked, &head.headers).await
+    }
+
+    /// From one candidate to the next, until one answers.
+    async fn walk(&self, asked: &Asked, headers: &HeaderMap) -> Result<Response, Refusal> {
+        let who = (&*asked.model, asked.caller);
+        let converses = asked.endpoint.streams_unasked().is_some();
+        let look = || self.affinity.look(&self.fleet.view(), who, headers, &asked.body);
+        let conversation = converses.then(look).flatten();
+        let nobody = HashMap::new();
+        let ask = Ask {
+            model: &asked.model,
+            held: conversation.as_ref().map_or(&nobody, |conversation| &conversation.held),
+            excluded: &[],
+        };
+        let mut attempts = self.fleet.attempts(&ask)?;
+        let mut setbacks = Setbacks::default();
+        while let Some(attempt) = attempts.next() {
+            let backend = Arc::clone(&attempt.backend);
+            if let Some(conversation) = &conversation {
+                self.affinity.note(conversation, backend.number);
+            }
+            let exchange = Exchange {
+                gateway: self,
+                asked,
+                attempt,
+                is_last: attempts.left() == 0,
+            };
+            match exchange.run().await {
+                Ok(response) => return Ok(response),
+                Err(setback) => {
+                    let (request_id, kind) = (asked.request_id.as_str(), setback.kind());
+                    tracing::debug!(request_id, backend = %backend.spec.name, ?kind, "a backend was passed over");
+                    setbacks.add(setback);
+                }
+            }
+        }
+        Err(setbacks.into_refusal())
+    }
+}
+
+impl fmt::Debug for Gateway {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Gateway").finish_non_exhaustive()
+    }
+}
+
+/// Whether a backend of this kind signs what it says and wants it back.
+fn signs(kind: BackendKind) -> bool {
+    matches!(kind, BackendKind::Anthropic | BackendKind::Gemini)
+}
+
+/// Held for a look into memory only. What a panic left there is still memory.
+fn locked<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+fn now_s() -> u64 {
+    let since = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH);
+    since.unwrap_or_default().as_secs()
+}
+
+fn loop_detected() -> Refusal {
+    let message = "The request has come round to the gateway that sent it: a backend's address leads back here.";
+    Refusal::new(Failure::new(FailureKind::Api, message))
+        .with_status(StatusCode::LOOP_DETECTED)
+        .coded("loop_detected")
+}
+
+fn unread(error: BodyError) -> Refusal {
+    let (kind, message) = match error {
+        BodyError::TooLong => (FailureKind::TooLarge, "The body is longer than 256 MiB."),
+        BodyError::Silent => (FailureKind::Timeout, "The body did not come."),
+        BodyError::Broken => (FailureKind::InvalidRequest, "The body broke off."),
+    };
+    let refusal = Refusal::new(Failure::new(kind, message));
+    match error {
+        BodyError::Silent => refusal.with_status(StatusCode::REQUEST_TIMEOUT),
+        _ => refusal,
+    }
+}

@@ -1,0 +1,181 @@
+//! Where a conversation's cache is: the prefix index, fed with what passes here.
+//!
+//! Text is hashed and not kept. A backend that goes down, or away, has lost its cache and is forgotten. The lock is held
+//! for looks into a small map, and never across a wait.
+
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex};
+use std::time::Instant;
+
+use affinity::{Capacity, Index, Server, Trail};
+use axum::http::HeaderMap;
+use serde::Deserialize;
+use serde_json::value::RawValue;
+
+use super::locked;
+use crate::config_file::Strategy;
+use crate::fleet::{FleetView, Status};
+
+/// Headers by which a client says which conversation it is, as other gateways take them.
+const SESSION_HEADERS: [&str; 3] = ["x-session-id", "x-litellm-session-id", "x-openwebui-chat-id"];
+
+pub(super) struct Affinity {
+    index: Index,
+    /// By the backends' numbers.
+    servers: Mutex<Enrolled>,
+}
+
+#[derive(Default)]
+struct Enrolled {
+    servers: HashMap<u32, Arc<Server>>,
+    /// The edition of the fleet by which it was last tidied.
+    seen: Option<Arc<FleetView>>,
+}
+
+/// One request's conversation, as the index knows it.
+pub(super) struct Conversation {
+    trail: Trail,
+    /// By the backends' numbers: bytes of it that each holds.
+    pub(super) held: HashMap<u32, usize>,
+}
+
+impl Affinity {
+    pub(super) fn new() -> Self {
+        Self {
+            index: Index::new(Capacity::default(), Instant::now()),
+            servers: Mutex::default(),
+        }
+    }
+
+    /// Who holds how much of what is asked; `None` where nobody would ask: another strategy, or one place only.
+    pub(super) fn look(
+        &self,
+        view: &Arc<FleetView>,
+        (model, caller): (&str, u64),
+        headers: &HeaderMap,
+        body: &[u8],
+    ) -> Option<Conversation> {
+        if view.routing.strategy != Strategy::Smart || view.places(model).is_none_or(|places| places.len() < 2) {
+            return None;
+        }
+        let mut trail = self.index.trail(&[model.as_bytes()]);
+        let session = SESSION_HEADERS.iter().find_map(|name| headers.get(*name));
+        if let Some(session) = session.filter(|session| !session.is_empty()) {
+            trail.session(&caller.to_le_bytes(), session.as_bytes());
+        }
+        walk(body, &mut trail);
+        let known = self.index.known(&trail, Instant::now());
+        let enrolled = self.enrolled(view);
+        let held = enrolled.iter().filter_map(|(number, server)| {
+            let held = known.of(server);
+            // A session's server comes before any that only shares a beginning.
+            let bytes = if held.session {
+                usize::MAX
+            } else {
+                usize::try_from(held.bytes).unwrap_or(usize::MAX)
+            };
+            (bytes > 0).then_some((*number, bytes))
+        });
+        let held = held.collect();
+        Some(Conversation { trail, held })
+    }
+
+    /// This backend is sent the conversation.
+    pub(super) fn note(&self, conversation: &Conversation, number: u32) {
+        let server = {
+            let mut enrolled = locked(&self.servers);
+            let server = enrolled
+                .servers
+                .entry(number)
+                .or_insert_with(|| Arc::new(self.index.enrol()));
+            Arc::clone(server)
+        };
+        self.index.note(&conversation.trail, &server, Instant::now());
+    }
+
+    /// Everybody who may hold something; whoever is down or gone is forgotten first.
+    fn enrolled(&self, view: &Arc<FleetView>) -> Vec<(u32, Arc<Server>)> {
+        let mut enrolled = locked(&self.servers);
+        let is_news = enrolled.seen.as_ref().is_none_or(|seen| !Arc::ptr_eq(seen, view));
+        if is_news {
+            let there: HashMap<u32, Status> = view.backends.iter().map(|it| (it.number, it.status)).collect();
+            enrolled
+                .servers
+                .retain(|number, _| there.get(number).is_some_and(|status| *status != Status::Down));
+            enrolled.seen = Some(Arc::clone(view));
+        }
+        enrolled
+            .servers
+            .iter()
+            .map(|(number, server)| (*number, Arc::clone(server)))
+            .collect()
+    }
+}
+
+/// What makes up a conversation, in any of the dialects, unread.
+#[derive(Deserialize)]
+struct Shape<'a> {
+    #[serde(borrow)]
+    tools: Option<&'a RawValue>,
+    #[serde(borrow)]
+    instructions: Option<&'a RawValue>,
+    #[serde(borrow)]
+    system: Option<&'a RawValue>,
+    #[serde(borrow)]
+    messages: Option<&'a RawValue>,
+    #[serde(borrow)]
+    prompt: Option<&'a RawValue>,
+    #[serde(borrow)]
+    input: Option<&'a RawValue>,
+}
+
+fn walk(body: &[u8], trail: &mut Trail) {
+    let Ok(shape) = serde_json::from_slice::<Shape<'_>>(body) else {
+        return;
+    };
+    for (label, part) in [
+        (&b"tools"[..], shape.tools),
+        (b"system", shape.instructions),
+        (b"system", shape.system),
+        (b"prompt", shape.prompt),
+    ] {
+        if let Some(part) = part {
+            trail.piece(label, part.get().as_bytes());
+        }
+    }
+    for list in [shape.messages, shape.input].into_iter().flatten() {
+        match serde_json::from_str::<Vec<&RawValue>>(list.get()) {
+            Ok(items) => items
+                .iter()
+                .for_each(|item| trail.piece(b"message", item.get().as_bytes())),
+            Err(_) => trail.piece(b"message", list.get().as_bytes()),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_longer_conversation_begins_as_the_shorter_did() {
+        let index = Index::new(Capacity::default(), Instant::now());
+        let server = index.enrol();
+        let held = |body: &str| {
+            let mut trail = index.trail(&[b"m"]);
+            walk(body.as_bytes(), &mut trail);
+            let held = index.known(&trail, Instant::now()).of(&server).bytes;
+            index.note(&trail, &server, Instant::now());
+            held
+        };
+        let long = "x".repeat(600);
+        let first = format!(r#"{{"messages":[{{"role":"user","content":"{long}"}}],"model":"m"}}"#);
+        let second = format!(
+            r#"{{"model":"m","messages":[{{"role":"user","content":"{long}"}},{{"role":"assistant","content":"a"}}]}}"#
+        );
+        assert_eq!(held(&first), 0);
+        assert!(held(&second) > 600);
+        assert_eq!(held(r#"{"messages":[{"role":"user","content":"something else"}]}"#), 0);
+        assert_eq!(held("no json"), 0);
+    }
+}

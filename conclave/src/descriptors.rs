@@ -1,0 +1,15 @@
+//! Open files: a stream holds two, and many systems start a process with 1,024.
+
+use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
+
+/// Raises the limit as far as this process may. What it may not is no fault: the planes are bounded by themselves.
+pub(crate) fn raise_limit() {
+    let limit = getrlimit(Resource::Nofile);
+    let raised = Rlimit {
+        current: limit.maximum,
+        ..limit
+    };
+    if let Err(error) = setrlimit(Resource::Nofile, raised) {
+        eprintln!("conclave: the limit of open files stays where it is: {error}");
+    }
+}
