@@ -123,6 +123,11 @@ impl Failure {
     pub fn cut() -> Self {
         Self::new(FailureKind::Api, "the backend's answer ended before it was complete")
     }
+
+    /// What [`crate::chat::Finish::Error`] is, told as a failure.
+    pub(crate) fn broke_off() -> Self {
+        Self::new(FailureKind::Api, "the model broke off with an error")
+    }
 }
 
 impl From<&BadRequest> for Failure {

@@ -11,3 +11,5 @@ pub mod response;
 pub mod stream;
 
 mod candidate;
+
+pub(crate) use candidate::usage as read_usage;

@@ -31,6 +31,9 @@ pub struct Frames {
     begun: bool,
 }
 
+/// A comment: clients read over it.
+pub(crate) const HEARTBEAT: &[u8] = b": keep-alive\n\n";
+
 const BOM: &[u8] = b"\xef\xbb\xbf";
 
 impl Frames {
@@ -71,6 +74,11 @@ impl Frames {
     /// Whether bytes have come that belong to an event which never ended.
     pub fn is_torn(&self) -> bool {
         self.has_data || !self.line.is_empty()
+    }
+
+    /// Whether the last byte that came was CR.
+    pub fn ends_in_cr(&self) -> bool {
+        self.after_cr
     }
 
     fn end_line<E: From<StreamError>>(

@@ -3,7 +3,11 @@
 //! A decoder is fed bytes as they come, split anywhere, and yields the same events however they are split. It ends
 //! cleanly only after the dialect's own final event: [`Decoder::finish`] refuses every other end.
 
-use crate::chat::Event;
+mod driver;
+
+pub use driver::{Driver, Framer, Reader};
+
+use crate::chat::{Event, Signature};
 use crate::error::{Failure, StreamError};
 
 /// The longest SSE event or NDJSON line that is taken: Ollama's own client takes lines of 8 MB.
@@ -29,6 +33,26 @@ impl Identity {
     /// An id for the tool call at `index` of this answer.
     pub fn call_id(&self, index: usize) -> String {
         format!("call_{}_{index}", self.id)
+    }
+
+    /// The events of the call at `index`, which came whole. Its id is made up where the backend gave none.
+    pub(crate) fn whole_call(
+        &self,
+        index: usize,
+        id: String,
+        name: String,
+        signature: Option<Signature>,
+        arguments: String,
+    ) -> [Event; 2] {
+        let id = if id.is_empty() { self.call_id(index) } else { id };
+        let start = Event::ToolCallStart {
+            index,
+            id,
+            name,
+            signature,
+        };
+        let fragment = arguments;
+        [start, Event::ToolCallArguments { index, fragment }]
     }
 }
 

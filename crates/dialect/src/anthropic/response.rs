@@ -121,17 +121,10 @@ fn write_block(part: &Part, to: &mut Array<'_>) {
             // Clients expect a signature on every thinking; whose was not Anthropic's has an empty one.
             let signature = Signature::of(signature, Dialect::Anthropic).unwrap_or_default();
             if !text.is_empty() || !signature.is_empty() {
-                to.object(|to| {
-                    to.field("type", "thinking")
-                        .field("thinking", text)
-                        .field("signature", signature)
-                        .end()
-                });
+                write_thinking(text, signature, to);
             }
         }
-        Part::RedactedThinking { data } => {
-            to.object(|to| to.field("type", "redacted_thinking").field("data", data).end());
-        }
+        Part::RedactedThinking { data } => write_redacted_thinking(data, to),
         Part::ToolCall {
             id, name, arguments, ..
         } => {
@@ -145,6 +138,18 @@ fn write_block(part: &Part, to: &mut Array<'_>) {
         // A model neither shows images nor answers its own calls.
         Part::Image(_) | Part::ToolResult { .. } => {}
     }
+}
+
+pub(super) fn write_thinking(text: &str, signature: &str, to: &mut Array<'_>) {
+    to.object(|to| {
+        to.field("type", "thinking")
+            .field("thinking", text)
+            .field("signature", signature);
+    });
+}
+
+pub(super) fn write_redacted_thinking(data: &str, to: &mut Array<'_>) {
+    to.object(|to| to.field("type", "redacted_thinking").field("data", data).end());
 }
 
 /// A call's arguments as the object this dialect demands. What a model wrote that is none is kept under a name that

@@ -32,6 +32,16 @@ pub enum Finish {
     Error,
 }
 
+impl Finish {
+    /// Some servers say that the model just stopped, where it stopped to call.
+    pub(crate) fn with_calls(self, has_calls: bool) -> Self {
+        match self {
+            Self::Stop if has_calls => Self::ToolCalls,
+            finish => finish,
+        }
+    }
+}
+
 /// Tokens. `None` is "not told", which is not zero.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct Usage {

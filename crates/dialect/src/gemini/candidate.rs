@@ -99,7 +99,7 @@ fn failed(reason: &str) -> String {
 }
 
 /// The answer's tokens include the thoughts, which Gemini counts apart.
-pub(super) fn usage(body: &Object<'_>) -> Usage {
+pub(crate) fn usage(body: &Object<'_>) -> Usage {
     let Some(told) = body.object("usageMetadata") else {
         return Usage::default();
     };

@@ -9,60 +9,70 @@ use crate::chat::{Event, Finish, Part, Usage};
 use crate::error::{Failure, FailureKind, StreamError};
 use crate::failure;
 use crate::json::read::{Object, Problems};
-use crate::sse::Frames;
-use crate::stream::Identity;
+use crate::sse::{Frame, Frames};
+use crate::stream::{Driver, Identity, Reader};
 
 /// A backend's stream → events.
-pub struct Decoder {
+pub type Decoder = Driver<Pieces>;
+
+/// What the pieces of one answer say.
+pub struct Pieces {
     identity: Identity,
-    frames: Frames,
-    state: State,
+    started: bool,
+    /// The answer is whole, should the bytes end here.
+    whole: Option<Finish>,
     calls: usize,
     usage: Usage,
-    /// Gemini ends its lines with CRLF, so that a CR at the end of the bytes was cut off from its LF.
-    ends_in_cr: bool,
 }
 
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum State {
-    Fresh,
-    Running,
-    /// Whole, should the bytes end here.
-    Whole(Finish),
-    Done,
-    Failed,
-}
+impl Reader for Pieces {
+    type Framer = Frames;
 
-impl Decoder {
-    pub fn new(identity: Identity) -> Self {
+    fn new(identity: Identity) -> Self {
         Self {
             identity,
-            frames: Frames::new(),
-            state: State::Fresh,
+            started: false,
+            whole: None,
             calls: 0,
             usage: Usage::default(),
-            ends_in_cr: false,
         }
     }
 
-    fn frame(&mut self, data: &[u8], events: &mut Vec<Event>) -> Result<(), StreamError> {
+    fn read(&mut self, frame: &Frame<'_>, events: &mut Vec<Event>) -> Result<(), StreamError> {
         // What some that stand in for Gemini end with. It says nothing that the bytes' end would not.
-        if self.is_over() || data == b"[DONE]" {
+        if frame.data == b"[DONE]" {
             return Ok(());
         }
         let problems = Problems::lenient();
-        let piece = Object::root(data, &problems).map(|body| match body.node("error") {
-            Some(_) => vec![self.fail(failure::parse_in_stream(data, FailureKind::Api))],
+        let piece = Object::root(frame.data, &problems).map(|body| match body.node("error") {
+            Some(_) => vec![Event::Error(failure::parse_in_stream(frame.data, FailureKind::Api))],
             None => self.piece(&body),
         });
         events.extend(problems.into_response(piece)?);
         Ok(())
     }
 
+    fn end(&mut self, frames: &Frames, events: &mut Vec<Event>) {
+        // Gemini ends its lines with CRLF, so that a CR at the end of the bytes was cut off from its LF.
+        if frames.is_torn() || frames.ends_in_cr() {
+            return;
+        }
+        if let Some(finish) = self.whole {
+            events.push(Event::Finish {
+                finish,
+                stop_sequence: None,
+            });
+            events.extend((!self.usage.is_empty()).then_some(Event::Usage(self.usage)));
+            events.push(Event::Done);
+        }
+    }
+}
+
+impl Pieces {
     fn piece(&mut self, body: &Object<'_>) -> Vec<Event> {
         let mut events = Vec::with_capacity(2);
         self.usage.update(&candidate::usage(body));
-        if self.state == State::Fresh {
+        if !std::mem::replace(&mut self.started, true) {
             self.start(body, &mut events);
         }
         for part in candidate::parts(body) {
@@ -73,8 +83,8 @@ impl Decoder {
             events.push(Event::Logprobs(logprobs));
         }
         match candidate::end(body, self.calls > 0) {
-            Some(End::Finish(finish)) => self.state = State::Whole(finish),
-            Some(End::Failed(why)) => events.push(self.fail(Failure::new(FailureKind::Api, why))),
+            Some(End::Finish(finish)) => self.whole = Some(finish),
+            Some(End::Failed(why)) => events.push(Event::Error(Failure::new(FailureKind::Api, why))),
             None => {}
         }
         events
@@ -82,7 +92,6 @@ impl Decoder {
 
     /// The prompt is counted already, which some dialects tell first.
     fn start(&mut self, body: &Object<'_>, events: &mut Vec<Event>) {
-        self.state = State::Running;
         let id = body.string("responseId").unwrap_or_else(|| self.identity.id.clone());
         events.push(Event::Start {
             id,
@@ -104,68 +113,10 @@ impl Decoder {
                 arguments,
                 signature,
             } => {
-                let index = self.calls;
+                events.extend(self.identity.whole_call(self.calls, id, name, signature, arguments));
                 self.calls += 1;
-                let id = if id.is_empty() {
-                    self.identity.call_id(index)
-                } else {
-                    id
-                };
-                events.push(Event::ToolCallStart {
-                    index,
-                    id,
-                    name,
-                    signature,
-                });
-                events.push(Event::ToolCallArguments {
-                    index,
-                    fragment: arguments,
-                });
             }
             Part::Image(_) | Part::RedactedThinking { .. } | Part::ToolResult { .. } => {}
-        }
-    }
-
-    fn fail(&mut self, failure: Failure) -> Event {
-        self.state = State::Failed;
-        Event::Error(failure)
-    }
-
-    fn is_over(&self) -> bool {
-        matches!(self.state, State::Done | State::Failed)
-    }
-}
-
-impl crate::stream::Decoder for Decoder {
-    fn push(&mut self, bytes: &[u8], events: &mut Vec<Event>) -> Result<(), StreamError> {
-        if self.is_over() || bytes.is_empty() {
-            return Ok(());
-        }
-        self.ends_in_cr = bytes.ends_with(b"\r");
-        let mut frames = std::mem::take(&mut self.frames);
-        let outcome = frames.push(bytes, |frame| self.frame(frame.data, events));
-        self.frames = frames;
-        if outcome.is_err() {
-            self.state = State::Failed;
-        }
-        outcome
-    }
-
-    fn finish(&mut self, events: &mut Vec<Event>) -> Result<(), StreamError> {
-        match self.state {
-            State::Whole(finish) if !self.frames.is_torn() && !self.ends_in_cr => {
-                self.state = State::Done;
-                events.push(Event::Finish {
-                    finish,
-                    stop_sequence: None,
-                });
-                events.extend((!self.usage.is_empty()).then_some(Event::Usage(self.usage)));
-                events.push(Event::Done);
-                Ok(())
-            }
-            State::Done => Ok(()),
-            State::Failed => Err(StreamError::Failed),
-            State::Fresh | State::Running | State::Whole(_) => Err(StreamError::Cut),
         }
     }
 }

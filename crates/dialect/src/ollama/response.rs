@@ -113,7 +113,7 @@ pub(super) fn read_finish(body: &Object<'_>, called: bool) -> Finish {
 }
 
 /// Ollama leaves zeros out, so that absent is "not told" here as everywhere.
-pub(super) fn read_usage(body: &Object<'_>) -> Usage {
+pub(crate) fn read_usage(body: &Object<'_>) -> Usage {
     Usage {
         input: body.unsigned("prompt_eval_count"),
         output: body.unsigned("eval_count"),

@@ -8,7 +8,7 @@ use bytes::Bytes;
 use super::request::clean_stop;
 use super::{error, response, usage};
 use crate::chat::{ChatRequest, ChatResponse, Event, Finish, Message, Part, Role, Sampling, Usage};
-use crate::error::{BadRequest, Failure, FailureKind, Unsupported};
+use crate::error::{BadRequest, Failure, Unsupported};
 use crate::json::read::{Kind, Object, Problems};
 use crate::json::write::{self, Object as Writer};
 use crate::stream::EncoderOptions;
@@ -146,9 +146,13 @@ impl Encoder {
         }
     }
 
+    fn head(&self, to: &mut Writer<'_>) {
+        head(&self.id, self.options.identity.created, &self.options.model, to);
+    }
+
     fn chunk(&self, text: &str, finish: Option<Finish>, out: &mut Vec<u8>) {
         let data = write::object(|to| {
-            head(&self.id, self.options.identity.created, &self.options.model, to);
+            self.head(to);
             to.array("choices", |to| to.object(|to| choice(text, finish, to)).end());
         });
         sse::write(out, "", &data);
@@ -156,13 +160,8 @@ impl Encoder {
 
     fn done(&mut self, out: &mut Vec<u8>) {
         self.chunk("", Some(self.finish.unwrap_or_default()), out);
-        if self.options.include_usage && usage::complete(&self.usage) {
-            let data = write::object(|to| {
-                head(&self.id, self.options.identity.created, &self.options.model, to);
-                to.array("choices", |_| {})
-                    .object("usage", |to| usage::write(&self.usage, to));
-            });
-            sse::write(out, "", &data);
+        if self.options.include_usage {
+            usage::write_chunk(&self.usage, |to| self.head(to), out);
         }
         sse::write(out, "", b"[DONE]");
         self.over = true;
@@ -185,12 +184,7 @@ impl stream::Encoder for Encoder {
             Event::Text(text) => self.chunk(text, None, out),
             Event::Finish {
                 finish: Finish::Error, ..
-            } => {
-                self.fail(
-                    &Failure::new(FailureKind::Api, "the model broke off with an error"),
-                    out,
-                );
-            }
+            } => self.fail(&Failure::broke_off(), out),
             Event::Finish { finish, .. } => self.finish = Some(*finish),
             Event::Usage(usage) => self.usage.update(usage),
             Event::Error(failure) => self.fail(failure, out),
@@ -205,6 +199,6 @@ impl stream::Encoder for Encoder {
     }
 
     fn heartbeat(&self) -> &'static [u8] {
-        b": keep-alive\n\n"
+        sse::HEARTBEAT
     }
 }

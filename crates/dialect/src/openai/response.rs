@@ -4,7 +4,7 @@ use bytes::Bytes;
 
 use crate::Dialect;
 use crate::chat::{ChatResponse, Finish, Part, Signature, TokenLogprob, TopLogprob};
-use crate::error::{BadResponse, Failure, FailureKind};
+use crate::error::{BadResponse, Failure};
 use crate::json::read::{Kind, Node, Object, Problems};
 use crate::json::write;
 use crate::stream::Identity;
@@ -46,9 +46,8 @@ fn read(root: &Object<'_>, identity: &Identity) -> Option<ChatResponse> {
     response.finish = choice
         .string("finish_reason")
         .map_or(Finish::Stop, |reason| read_finish(&reason));
-    if response.finish == Finish::Stop && response.parts.iter().any(|part| matches!(part, Part::ToolCall { .. })) {
-        response.finish = Finish::ToolCalls;
-    }
+    let has_calls = response.parts.iter().any(|part| matches!(part, Part::ToolCall { .. }));
+    response.finish = response.finish.with_calls(has_calls);
     // vLLM tells which stop sequence was met.
     response.stop_sequence = choice
         .node("stop_reason")
@@ -225,5 +224,5 @@ pub fn render(response: &ChatResponse) -> Bytes {
 /// The failure that an answer with [`Finish::Error`] is.
 pub fn failure(response: &ChatResponse) -> Option<Failure> {
     let failed = response.finish == Finish::Error;
-    failed.then(|| Failure::new(FailureKind::Api, "the model broke off with an error"))
+    failed.then(Failure::broke_off)
 }

@@ -5,6 +5,7 @@ use std::time::Duration;
 use crate::chat::{Timings, Usage};
 use crate::json::read::Object;
 use crate::json::write;
+use crate::sse;
 
 /// Reads chat completions' names and the Responses API's.
 pub(crate) fn read(usage: &Object<'_>) -> Usage {
@@ -72,6 +73,17 @@ pub(super) fn write(usage: &Usage, to: &mut write::Object<'_>) {
         to.object("completion_tokens_details", |details| {
             details.field("reasoning_tokens", &reasoning);
         });
+    }
+}
+
+/// Appends the chunk of a stream that tells the usage and nothing else, where there is something to tell.
+pub(super) fn write_chunk(usage: &Usage, head: impl FnOnce(&mut write::Object<'_>), out: &mut Vec<u8>) {
+    if complete(usage) {
+        let data = write::object(|to| {
+            head(to);
+            to.array("choices", |_| {}).object("usage", |to| write(usage, to));
+        });
+        sse::write(out, "", &data);
     }
 }
 

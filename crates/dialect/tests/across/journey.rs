@@ -4,8 +4,8 @@ use dialect::chat::{ChatResponse, Finish, Part, Usage, collect};
 use dialect::{Dialect, Encoder, EncoderOptions, Event, anthropic, ollama, openai};
 use proptest::prelude::*;
 
-use crate::identity;
-use crate::streams::{decode, encode};
+use crate::decoding::{decode, identity};
+use crate::streams::encode;
 
 /// The dialects that clients speak, in the order of the journey.
 const STAGES: [Dialect; 4] = [Dialect::OpenAi, Dialect::Anthropic, Dialect::Ollama, Dialect::OpenAi];

@@ -1,5 +1,7 @@
 //! Every dialect's fixtures through every other dialect, and what holds for all streams alike.
 
+#[path = "../support/decoding.rs"]
+mod decoding;
 mod journey;
 mod refusals;
 mod requests;
@@ -10,12 +12,7 @@ mod snapshot;
 mod streams;
 mod survival;
 
-use dialect::{Dialect, Identity};
-
-/// 2026-11-22T08:18:54Z, and an id that is easy to spot.
-fn identity() -> Identity {
-    Identity::new("x1", 1_795_335_534)
-}
+use dialect::Dialect;
 
 fn folder(dialect: Dialect) -> String {
     dialect.name().to_ascii_lowercase()

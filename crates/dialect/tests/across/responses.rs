@@ -3,7 +3,8 @@
 use dialect::chat::{Finish, Part, Signature};
 use dialect::{ChatResponse, Dialect, anthropic, ollama, openai};
 
-use crate::{folder, identity, snapshot, snapshot_name};
+use crate::decoding::identity;
+use crate::{folder, snapshot, snapshot_name};
 
 fn responses() -> Vec<(String, ChatResponse)> {
     let mut responses = Vec::new();

@@ -3,15 +3,8 @@
 use dialect::chat::{Finish, Signature, TokenLogprob, collect};
 use dialect::{Dialect, Encoder, EncoderOptions, Event, Failure, FailureKind, StreamError, anthropic, openai};
 
-use crate::{folder, identity, snapshot, snapshot_name};
-
-pub(crate) fn decode(dialect: Dialect, bytes: &[u8]) -> (Vec<Event>, Result<(), StreamError>) {
-    let (mut decoder, mut events) = (dialect.decoder(identity()), Vec::new());
-    let outcome = decoder
-        .push(bytes, &mut events)
-        .and_then(|()| decoder.finish(&mut events));
-    (events, outcome)
-}
+use crate::decoding::{decode, identity};
+use crate::{folder, snapshot, snapshot_name};
 
 pub(crate) fn fixtures() -> Vec<(Dialect, String)> {
     let of = |dialect| {

@@ -1,13 +1,16 @@
 //! What holds for every stream, however it is split or cut, and for all bytes whatever.
 
 use dialect::chat::RenderOptions;
+use dialect::ollama::Endpoint;
+use dialect::ollama::request::Asked;
 use dialect::splice::Body;
 use dialect::usage::{Framing, UsageReader};
-use dialect::{Dialect, Event, StreamError, anthropic, openai};
+use dialect::{Dialect, Event, StreamError, anthropic, gemini, ollama, openai};
 use proptest::prelude::*;
 
-use crate::streams::{decode, fixtures};
-use crate::{identity, snapshot};
+use crate::decoding::{decode, identity};
+use crate::snapshot;
+use crate::streams::fixtures;
 
 fn decode_split(dialect: Dialect, bytes: &[u8], mut ends: Vec<usize>) -> (Vec<Event>, Result<(), StreamError>) {
     let (mut decoder, mut events, mut from) = (dialect.decoder(identity()), Vec::new(), 0);
@@ -78,35 +81,10 @@ fn too_long_is_refused_while_it_grows() {
 }
 
 fn consume(bytes: &[u8]) {
-    let options = RenderOptions::default();
-    let requests = [
-        openai::request::parse(bytes).ok(),
-        openai::completions::parse(bytes).ok(),
-        openai::responses::parse(bytes).ok().map(|(request, _)| request),
-        anthropic::request::parse_count_tokens(bytes).ok(),
-    ];
-    for request in requests.iter().flatten() {
-        for dialect in Dialect::ALL {
-            if let Ok(body) = dialect.render_request(request, &options) {
-                let _: serde_json::Value = serde_json::from_slice(&body).expect("what we write is JSON");
-            }
-        }
-    }
+    consume_requests(bytes);
+    consume_embeddings(bytes);
     for dialect in Dialect::ALL {
-        if let Ok(response) = dialect.parse_response(bytes, &identity()) {
-            for body in [
-                openai::response::render(&response),
-                anthropic::response::render(&response),
-            ] {
-                let _: serde_json::Value = serde_json::from_slice(&body).expect("what we write is JSON");
-            }
-        }
-        let _ = (decode(dialect, bytes), dialect.parse_error(500, bytes));
-        for framing in [Framing::Json, Framing::Sse, Framing::Ndjson] {
-            let mut reader = UsageReader::new(dialect, framing);
-            reader.push(bytes);
-            let _ = reader.finish();
-        }
+        consume_answers(dialect, bytes);
     }
     if let Ok(mut body) = Body::scan(bytes) {
         let spliced = body.set_model("m").and_then(|body| body.ask_usage()).is_ok();
@@ -119,10 +97,64 @@ fn consume(bytes: &[u8]) {
             );
         }
     }
+}
+
+fn consume_requests(bytes: &[u8]) {
+    let ollamas = |endpoint| match ollama::request::read(endpoint, bytes) {
+        Ok(Asked::Chat(request)) => Some(*request),
+        _ => None,
+    };
+    let requests = [
+        openai::request::parse(bytes).ok(),
+        openai::completions::parse(bytes).ok(),
+        openai::responses::parse(bytes).ok().map(|(request, _)| request),
+        anthropic::request::parse_count_tokens(bytes).ok(),
+        ollamas(Endpoint::Chat),
+        ollamas(Endpoint::Generate),
+    ];
+    for request in requests.iter().flatten() {
+        for dialect in Dialect::ALL {
+            if let Ok(body) = dialect.render_request(request, &RenderOptions::default()) {
+                let _: serde_json::Value = serde_json::from_slice(&body).expect("what we write is JSON");
+            }
+        }
+    }
+}
+
+fn consume_embeddings(bytes: &[u8]) {
     let _ = (
         openai::embeddings::parse_request(bytes),
         openai::embeddings::parse_response(bytes),
     );
+    let _ = (
+        ollama::embeddings::parse_request(bytes),
+        ollama::embeddings::parse_request_single(bytes),
+        ollama::embeddings::parse_response(bytes),
+    );
+    let _ = gemini::embeddings::parse_response(bytes);
+}
+
+fn consume_answers(dialect: Dialect, bytes: &[u8]) {
+    if let Ok(response) = dialect.parse_response(bytes, &identity()) {
+        let ollamas = ollama::response::render(&response);
+        if dialect == Dialect::Ollama {
+            let again = ollama::response::parse(&ollamas, &identity()).expect("what we write we can read");
+            assert_eq!(again.parts, response.parts);
+        }
+        for body in [
+            openai::response::render(&response),
+            anthropic::response::render(&response),
+            ollamas,
+        ] {
+            let _: serde_json::Value = serde_json::from_slice(&body).expect("what we write is JSON");
+        }
+    }
+    let _ = (decode(dialect, bytes), dialect.parse_error(500, bytes));
+    for framing in [Framing::Json, Framing::Sse, Framing::Ndjson] {
+        let mut reader = UsageReader::new(dialect, framing);
+        reader.push(bytes);
+        let _ = reader.finish();
+    }
 }
 
 fn all_fixtures() -> Vec<String> {
@@ -134,7 +166,7 @@ fn all_fixtures() -> Vec<String> {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig::with_cases(400))]
+    #![proptest_config(ProptestConfig::with_cases(800))]
 
     #[test]
     fn splits_change_nothing(

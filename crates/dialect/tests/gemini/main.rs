@@ -1,15 +1,12 @@
 //! The Gemini dialect, seen from outside.
 
+#[path = "../support/backend.rs"]
+mod backend;
+#[path = "../support/decoding.rs"]
+mod decoding;
 mod embeddings;
-mod properties;
 mod request;
 mod response;
 #[path = "../support/snapshot.rs"]
 mod snapshot;
 mod stream;
-
-use dialect::Identity;
-
-fn identity() -> Identity {
-    Identity::new("x1", 1_795_335_534)
-}

@@ -1,28 +1,19 @@
 //! What a Gemini backend is sent for what clients of other dialects ask.
 
-use dialect::chat::{Message, Part, Policy, RenderOptions, Role, Signature};
+use dialect::Dialect::Gemini;
+use dialect::chat::{Message, Part, RenderOptions, Role, Signature};
 use dialect::gemini::request::{Method, path};
-use dialect::{ChatRequest, Dialect, gemini, openai};
+use dialect::{ChatRequest, Dialect, gemini};
 use serde_json::{Value, json};
 
-use crate::snapshot;
-
-fn render(body: &Value, options: &RenderOptions) -> Result<Value, String> {
-    let request = openai::request::parse(body.to_string().as_bytes()).expect("a good request");
-    let bytes = gemini::request::render(&request, options).map_err(|refusal| refusal.field)?;
-    Ok(serde_json::from_slice(&bytes).expect("JSON"))
-}
+use crate::backend;
 
 fn body(fields: Value) -> Value {
-    let mut body = json!({"model": "gemini-2.5-flash", "messages": [{"role": "user", "content": "Hi"}]});
-    body.as_object_mut()
-        .unwrap()
-        .extend(fields.as_object().unwrap().clone());
-    body
+    backend::body("gemini-2.5-flash", fields)
 }
 
 fn with(fields: Value) -> Result<Value, String> {
-    render(&body(fields), &RenderOptions::default())
+    backend::render(Gemini, &body(fields), &RenderOptions::default())
 }
 
 fn config(fields: Value) -> Value {
@@ -61,14 +52,7 @@ fn result(id: &str, text: &str, is_error: bool) -> Part {
 
 #[test]
 fn a_conversation_with_everything_in_it() {
-    let request = openai::request::parse(&snapshot::fixture("openai-conversation.json")).expect("a good request");
-    let bytes = gemini::request::render(&request, &RenderOptions::default()).expect("expressible");
-    let text = String::from_utf8_lossy(&bytes);
-    assert!(
-        text.contains("12345678901234567890123"),
-        "numbers keep all their digits"
-    );
-    snapshot::check("gemini/openai-conversation.to-gemini", &snapshot::pretty(&bytes));
+    backend::check_conversation(Gemini);
 }
 
 #[test]
@@ -363,15 +347,7 @@ fn what_gemini_cannot_be_told_is_refused_by_name() {
             "messages",
         ),
     ] {
-        assert_eq!(with(asked.clone()).expect_err("refused"), field);
-        let dropping = RenderOptions {
-            policy: Policy::Drop,
-            ..RenderOptions::default()
-        };
-        assert_eq!(
-            render(&body(asked), &dropping).expect_err("content is never dropped"),
-            field
-        );
+        backend::check_refused(Gemini, &body(asked), field, false);
     }
     let tools = json!([{"type": "function", "function": {"name": "f"}}]);
     for (asked, field) in [
@@ -384,11 +360,6 @@ fn what_gemini_cannot_be_told_is_refused_by_name() {
         ),
         (json!({"verbosity": "low"}), "verbosity"),
     ] {
-        assert_eq!(with(asked.clone()).expect_err("refused"), field);
-        let dropping = RenderOptions {
-            policy: Policy::Drop,
-            ..RenderOptions::default()
-        };
-        assert!(render(&body(asked), &dropping).is_ok(), "{field} only tunes");
+        backend::check_refused(Gemini, &body(asked), field, true);
     }
 }

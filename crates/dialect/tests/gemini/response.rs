@@ -5,7 +5,8 @@ use dialect::gemini::{error, response};
 use dialect::{ChatResponse, Dialect, Failure, FailureKind, openai};
 use serde_json::{Value, json};
 
-use crate::{identity, snapshot};
+use crate::decoding::identity;
+use crate::snapshot;
 
 fn parse(answer: &Value) -> Result<ChatResponse, String> {
     response::parse(answer.to_string().as_bytes(), &identity()).map_err(|bad| bad.to_string())

@@ -1,48 +1,18 @@
 //! SSE streams.
 
 use dialect::chat::{Finish, Part, collect};
-use dialect::gemini::stream;
-use dialect::{Decoder, Event, StreamError};
+use dialect::{Dialect, Event, StreamError};
 
-use crate::{identity, snapshot};
+use crate::backend::check_events;
+use crate::{decoding, snapshot};
 
-pub(crate) fn decode(bytes: &[u8]) -> (Vec<Event>, Result<(), StreamError>) {
-    let (mut decoder, mut events) = (stream::Decoder::new(identity()), Vec::new());
-    let outcome = decoder
-        .push(bytes, &mut events)
-        .and_then(|()| decoder.finish(&mut events));
-    (events, outcome)
-}
-
-/// Events with their text, which `Debug` hides.
-fn spell(events: &[Event]) -> String {
-    let line = |event: &Event| match event {
-        Event::Text(text) => format!("Text {text:?}\n"),
-        Event::Thinking(text) => format!("Thinking {text:?}\n"),
-        Event::ToolCallStart {
-            index,
-            id,
-            name,
-            signature,
-        } => {
-            format!("ToolCallStart {index} {id} {name} {signature:?}\n")
-        }
-        Event::ToolCallArguments { index, fragment } => format!("ToolCallArguments {index} {fragment}\n"),
-        Event::Error(failure) => format!("Error {:?} {:?}\n", failure.kind, failure.message),
-        other => format!("{other:?}\n"),
-    };
-    events.iter().map(line).collect()
+fn decode(bytes: &[u8]) -> (Vec<Event>, Result<(), StreamError>) {
+    decoding::decode(Dialect::Gemini, bytes)
 }
 
 #[test]
 fn fixtures_become_events() {
-    for name in snapshot::fixtures("gemini", "stream-") {
-        let (events, outcome) = decode(&snapshot::fixture(&name));
-        snapshot::check(
-            &name.replace(".sse", ".events"),
-            &format!("{}{outcome:?}\n", spell(&events)),
-        );
-    }
+    check_events(Dialect::Gemini);
 }
 
 #[test]

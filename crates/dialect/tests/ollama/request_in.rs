@@ -6,6 +6,7 @@ use dialect::ollama::request::{self, Asked};
 use dialect::{ChatRequest, openai};
 use serde_json::{Value, json};
 
+use crate::backend::body;
 use crate::snapshot;
 
 fn read(endpoint: Endpoint, body: &Value) -> ChatRequest {
@@ -16,11 +17,7 @@ fn read(endpoint: Endpoint, body: &Value) -> ChatRequest {
 }
 
 fn chat(fields: Value) -> ChatRequest {
-    let mut body = json!({"model": "m", "messages": [{"role": "user", "content": "Hi"}]});
-    body.as_object_mut()
-        .unwrap()
-        .extend(fields.as_object().unwrap().clone());
-    read(Chat, &body)
+    read(Chat, &body("m", fields))
 }
 
 fn problem(endpoint: Endpoint, body: &Value) -> String {

@@ -1,39 +1,23 @@
 //! What an Ollama backend is sent for what clients of other dialects ask.
 
-use dialect::chat::{Message, Part, Policy, RenderOptions, Role};
-use dialect::{ChatRequest, ollama, openai};
+use dialect::Dialect::Ollama;
+use dialect::chat::{Message, Part, RenderOptions, Role};
+use dialect::{ChatRequest, ollama};
 use serde_json::{Value, json};
 
-use crate::snapshot;
+use crate::{backend, snapshot};
 
-fn render(body: &Value, options: &RenderOptions) -> Result<Value, String> {
-    let request = openai::request::parse(body.to_string().as_bytes()).expect("a good request");
-    let bytes = ollama::request::render(&request, options).map_err(|refusal| refusal.field)?;
-    Ok(serde_json::from_slice(&bytes).expect("JSON"))
+fn body(fields: Value) -> Value {
+    backend::body("m", fields)
 }
 
 fn with(fields: Value) -> Result<Value, String> {
-    render(&body(fields), &RenderOptions::default())
-}
-
-fn body(fields: Value) -> Value {
-    let mut body = json!({"model": "m", "messages": [{"role": "user", "content": "Hi"}]});
-    body.as_object_mut()
-        .unwrap()
-        .extend(fields.as_object().unwrap().clone());
-    body
+    backend::render(Ollama, &body(fields), &RenderOptions::default())
 }
 
 #[test]
 fn a_conversation_with_everything_in_it() {
-    let request = openai::request::parse(&snapshot::fixture("openai-conversation.json")).expect("a good request");
-    let bytes = ollama::request::render(&request, &RenderOptions::default()).expect("expressible");
-    let text = String::from_utf8_lossy(&bytes);
-    assert!(
-        text.contains("12345678901234567890123"),
-        "numbers keep all their digits"
-    );
-    snapshot::check("ollama/openai-conversation.to-ollama", &snapshot::pretty(&bytes));
+    backend::check_conversation(Ollama);
 }
 
 #[test]
@@ -154,15 +138,7 @@ fn what_ollama_cannot_be_told_is_refused_by_name() {
             "messages[0].tool_calls[0].function.arguments",
         ),
     ] {
-        assert_eq!(with(asked.clone()).expect_err("refused"), field);
-        let dropping = RenderOptions {
-            policy: Policy::Drop,
-            ..RenderOptions::default()
-        };
-        assert_eq!(
-            render(&body(asked), &dropping).expect_err("content is never dropped"),
-            field
-        );
+        backend::check_refused(Ollama, &body(asked), field, false);
     }
     for (asked, field) in [
         (json!({"logit_bias": {"1": 5}}), "logit_bias"),
@@ -173,12 +149,7 @@ fn what_ollama_cannot_be_told_is_refused_by_name() {
         ),
         (json!({"verbosity": "low"}), "verbosity"),
     ] {
-        assert_eq!(with(asked.clone()).expect_err("refused"), field);
-        let dropping = RenderOptions {
-            policy: Policy::Drop,
-            ..RenderOptions::default()
-        };
-        assert!(render(&body(asked), &dropping).is_ok(), "{field} only tunes");
+        backend::check_refused(Ollama, &body(asked), field, true);
     }
     assert!(with(json!({"n": 1, "user": "u", "logit_bias": {}})).is_ok());
 }
@@ -231,5 +202,8 @@ fn the_backends_own_name_of_the_model_is_sent() {
         model: Some("qwen3:8b".to_owned()),
         ..RenderOptions::default()
     };
-    assert_eq!(render(&body(json!({})), &options).unwrap()["model"], "qwen3:8b");
+    assert_eq!(
+        backend::render(Ollama, &body(json!({})), &options).unwrap()["model"],
+        "qwen3:8b"
+    );
 }

@@ -7,7 +7,8 @@ use dialect::ollama::{Endpoint, error, response};
 use dialect::{ChatResponse, Failure, FailureKind, openai};
 use serde_json::{Value, json};
 
-use crate::{identity, snapshot};
+use crate::decoding::identity;
+use crate::snapshot;
 
 fn value(bytes: &[u8]) -> Value {
     serde_json::from_slice(bytes).expect("JSON")

@@ -2,16 +2,14 @@
 
 use dialect::chat::{Finish, Timings, Usage, collect};
 use dialect::ollama::{Endpoint, response, stream};
-use dialect::{Decoder, Encoder, EncoderOptions, Event, Failure, FailureKind, StreamError};
+use dialect::{Decoder, Dialect, Encoder, EncoderOptions, Event, Failure, FailureKind, StreamError};
 
-use crate::{identity, snapshot};
+use crate::backend::check_events;
+use crate::decoding::identity;
+use crate::{decoding, snapshot};
 
-pub(crate) fn decode(bytes: &[u8]) -> (Vec<Event>, Result<(), StreamError>) {
-    let (mut decoder, mut events) = (stream::Decoder::new(identity()), Vec::new());
-    let outcome = decoder
-        .push(bytes, &mut events)
-        .and_then(|()| decoder.finish(&mut events));
-    (events, outcome)
+fn decode(bytes: &[u8]) -> (Vec<Event>, Result<(), StreamError>) {
+    decoding::decode(Dialect::Ollama, bytes)
 }
 
 pub(crate) fn encode(endpoint: Endpoint, events: &[Event]) -> String {
@@ -25,27 +23,9 @@ pub(crate) fn encode(endpoint: Endpoint, events: &[Event]) -> String {
     String::from_utf8(out).expect("UTF-8")
 }
 
-/// Events with their text, which `Debug` hides.
-fn spell(events: &[Event]) -> String {
-    let line = |event: &Event| match event {
-        Event::Text(text) => format!("Text {text:?}\n"),
-        Event::Thinking(text) => format!("Thinking {text:?}\n"),
-        Event::ToolCallArguments { index, fragment } => format!("ToolCallArguments {index} {fragment}\n"),
-        Event::Error(failure) => format!("Error {:?} {:?}\n", failure.kind, failure.message),
-        other => format!("{other:?}\n"),
-    };
-    events.iter().map(line).collect()
-}
-
 #[test]
 fn fixtures_become_events() {
-    for name in snapshot::fixtures("ollama", "stream-") {
-        let (events, outcome) = decode(&snapshot::fixture(&name));
-        snapshot::check(
-            &name.replace(".ndjson", ".events"),
-            &format!("{}{outcome:?}\n", spell(&events)),
-        );
-    }
+    check_events(Dialect::Ollama);
 }
 
 #[test]

@@ -1,27 +1,17 @@
 //! Content blocks, in and out.
 
 use crate::Dialect;
+use crate::anthropic::response;
 use crate::chat::{ChatRequest, Image, Part, Signature};
 use crate::error::Unsupported;
 use crate::json::Json;
-use crate::json::read::{Kind, Node, Object};
+use crate::json::read::{Node, Object};
 use crate::json::write::{self, Array};
 
 /// A string, or an array of blocks.
 pub(super) fn read_content(node: &Node<'_>, request: &mut ChatRequest) -> Vec<Part> {
-    match node.kind() {
-        Kind::String => node.string().map(Part::Text).into_iter().collect(),
-        Kind::Array => node
-            .array()
-            .unwrap_or_default()
-            .iter()
-            .filter_map(|block| read(block, request))
-            .collect(),
-        _ => {
-            node.wrong("must be a string or an array of blocks", "send a string");
-            Vec::new()
-        }
-    }
+    let rule = "must be a string or an array of blocks";
+    node.text_or_each(rule, Part::Text, |block| read(block, request))
 }
 
 fn read(node: &Node<'_>, request: &mut ChatRequest) -> Option<Part> {
@@ -32,10 +22,7 @@ fn read(node: &Node<'_>, request: &mut ChatRequest) -> Option<Part> {
         "image" => Part::Image(read_image(&block.require("source")?.object()?, request)?),
         "thinking" => Part::Thinking {
             text: block.require("thinking")?.string()?,
-            signature: block
-                .string("signature")
-                .filter(|value| !value.is_empty())
-                .map(|value| Signature::new(Dialect::Anthropic, value)),
+            signature: response::read_signature(&block),
         },
         "redacted_thinking" => Part::RedactedThinking {
             data: block.require("data")?.string()?,
@@ -120,17 +107,10 @@ pub(super) fn write(part: &Part, to: &mut Array<'_>) {
         Part::Image(image) => to.object(|to| write_image(image, to.field("type", "image"))).end(),
         Part::Thinking { text, signature } => {
             if let Some(signature) = Signature::of(signature, Dialect::Anthropic) {
-                to.object(|to| {
-                    to.field("type", "thinking")
-                        .field("thinking", text)
-                        .field("signature", signature)
-                        .end()
-                });
+                response::write_thinking(text, signature, to);
             }
         }
-        Part::RedactedThinking { data } => {
-            to.object(|to| to.field("type", "redacted_thinking").field("data", data).end());
-        }
+        Part::RedactedThinking { data } => response::write_redacted_thinking(data, to),
         Part::ToolCall {
             id, name, arguments, ..
         } => {

@@ -8,83 +8,46 @@ use crate::anthropic::response;
 use crate::anthropic::usage::Counts;
 use crate::chat::{Event, Signature};
 use crate::error::{FailureKind, StreamError};
+use crate::failure;
 use crate::json::read::{Object, Problems};
 use crate::sse::{Frame, Frames};
-use crate::stream::{CALLS_MAX, Identity};
-use crate::{failure, stream};
+use crate::stream::{CALLS_MAX, Driver, Identity, Reader};
 
-pub struct Decoder {
-    frames: Frames,
-    state: State,
-}
+/// A backend's stream → events.
+pub type Decoder = Driver<Messages>;
 
-struct State {
-    end: End,
+/// What the events of one answer say.
+#[derive(Default)]
+pub struct Messages {
     counts: Counts,
     calls: usize,
     /// The tool call whose block is open: its wire index, ours, and whether it has arguments yet.
     call: Option<(u64, usize, bool)>,
 }
 
-#[derive(PartialEq)]
-enum End {
-    Open,
-    Done,
-    Failed,
-}
+impl Reader for Messages {
+    type Framer = Frames;
 
-impl Decoder {
     /// Anthropic gives every id itself.
-    pub fn new(_: Identity) -> Self {
-        Self {
-            frames: Frames::new(),
-            state: State {
-                end: End::Open,
-                counts: Counts::default(),
-                calls: 0,
-                call: None,
-            },
-        }
-    }
-}
-
-impl stream::Decoder for Decoder {
-    fn push(&mut self, bytes: &[u8], events: &mut Vec<Event>) -> Result<(), StreamError> {
-        let state = &mut self.state;
-        self.frames.push(bytes, |frame| state.frame(&frame, events))
+    fn new(_: Identity) -> Self {
+        Self::default()
     }
 
-    fn finish(&mut self, _: &mut Vec<Event>) -> Result<(), StreamError> {
-        match self.state.end {
-            End::Done => Ok(()),
-            End::Failed => Err(StreamError::Failed),
-            End::Open => Err(StreamError::Cut),
-        }
-    }
-}
-
-impl State {
-    fn frame(&mut self, frame: &Frame<'_>, events: &mut Vec<Event>) -> Result<(), StreamError> {
-        if self.end != End::Open {
-            return Ok(());
-        }
+    fn read(&mut self, frame: &Frame<'_>, events: &mut Vec<Event>) -> Result<(), StreamError> {
         let problems = Problems::lenient();
         let read = Object::root(frame.data, &problems).and_then(|root| {
             let kind = root.string("type").unwrap_or_else(|| frame.event.to_owned());
             if kind == "error" {
-                self.end = End::Failed;
                 events.push(Event::Error(failure::parse_in_stream(frame.data, FailureKind::Api)));
                 return Some(());
             }
             self.event(&kind, &root, events)
         });
-        let outcome = problems.into_response(read);
-        if outcome.is_err() {
-            self.end = End::Failed;
-        }
-        Ok(outcome?)
+        Ok(problems.into_response(read)?)
     }
+}
 
+impl Messages {
     fn event(&mut self, kind: &str, root: &Object<'_>, events: &mut Vec<Event>) -> Option<()> {
         match kind {
             "message_start" => {
@@ -118,10 +81,7 @@ impl State {
                     });
                 }
             }
-            "message_stop" => {
-                self.end = End::Done;
-                events.push(Event::Done);
-            }
+            "message_stop" => events.push(Event::Done),
             _ => {}
         }
         Some(())

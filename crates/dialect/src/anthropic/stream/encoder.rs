@@ -210,11 +210,7 @@ impl Encoder {
     fn done(&mut self, out: &mut Vec<u8>) {
         self.start("", out);
         self.settle(out);
-        let finish = if self.finish == Finish::Stop && self.has_calls {
-            Finish::ToolCalls
-        } else {
-            self.finish
-        };
+        let finish = self.finish.with_calls(self.has_calls);
         event("message_delta", out, |to| {
             to.object("delta", |to| {
                 to.field("stop_reason", response::finish_name(finish, &self.stop_sequence));
@@ -255,12 +251,7 @@ impl stream::Encoder for Encoder {
             Event::Logprobs(_) | Event::Timings(_) => {}
             Event::Finish {
                 finish: Finish::Error, ..
-            } => {
-                self.error(
-                    &Failure::new(FailureKind::Api, "the model broke off with an error"),
-                    out,
-                );
-            }
+            } => self.error(&Failure::broke_off(), out),
             Event::Finish { finish, stop_sequence } => {
                 (self.finish, self.stop_sequence) = (*finish, stop_sequence.clone());
             }

@@ -7,57 +7,46 @@ use crate::json::read::{Object, Problems};
 use crate::ndjson::Lines;
 use crate::ollama::line::Call;
 use crate::ollama::response;
-use crate::stream::Identity;
+use crate::sse::Frame;
+use crate::stream::{Driver, Identity, Reader};
 
 /// A backend's `/api/chat` (or `/api/generate`) stream → events.
-pub struct Decoder {
+pub type Decoder = Driver<Pieces>;
+
+/// What the lines of one answer say.
+pub struct Pieces {
     identity: Identity,
-    lines: Lines,
-    state: State,
+    started: bool,
     /// Tool calls so far. Their own `index` starts anew in each line of some servers.
     calls: usize,
 }
 
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum State {
-    Fresh,
-    Running,
-    Done,
-    Failed,
-}
+impl Reader for Pieces {
+    type Framer = Lines;
 
-impl Decoder {
-    pub fn new(identity: Identity) -> Self {
+    fn new(identity: Identity) -> Self {
         Self {
             identity,
-            lines: Lines::new(),
-            state: State::Fresh,
+            started: false,
             calls: 0,
         }
     }
 
-    fn line(&mut self, line: &[u8], events: &mut Vec<Event>) -> Result<(), StreamError> {
-        if matches!(self.state, State::Done | State::Failed) {
-            return Ok(());
-        }
+    fn read(&mut self, line: &Frame<'_>, events: &mut Vec<Event>) -> Result<(), StreamError> {
         let problems = Problems::lenient();
-        let piece = Object::root(line, &problems).map(|body| match body.node("error") {
-            Some(_) => self.fail(line),
+        let piece = Object::root(line.data, &problems).map(|body| match body.node("error") {
+            Some(_) => vec![Event::Error(failure::parse_in_stream(line.data, FailureKind::Api))],
             None => self.piece(&body),
         });
         events.extend(problems.into_response(piece)?);
         Ok(())
     }
+}
 
-    fn fail(&mut self, line: &[u8]) -> Vec<Event> {
-        self.state = State::Failed;
-        vec![Event::Error(failure::parse_in_stream(line, FailureKind::Api))]
-    }
-
+impl Pieces {
     fn piece(&mut self, body: &Object<'_>) -> Vec<Event> {
         let mut events = Vec::with_capacity(2);
-        if self.state == State::Fresh {
-            self.state = State::Running;
+        if !std::mem::replace(&mut self.started, true) {
             let model = body.string("model").unwrap_or_default();
             events.push(Event::Start {
                 id: self.identity.id.clone(),
@@ -69,7 +58,9 @@ impl Decoder {
         events.extend(said.thinking.filter(text).map(Event::Thinking));
         events.extend(said.text.filter(text).map(Event::Text));
         for call in said.calls {
-            self.call(call, &mut events);
+            let Call { id, name, arguments } = call;
+            events.extend(self.identity.whole_call(self.calls, id, name, None, arguments));
+            self.calls += 1;
         }
         let logprobs = response::read_logprobs(body);
         if !logprobs.is_empty() {
@@ -81,29 +72,7 @@ impl Decoder {
         events
     }
 
-    /// Calls arrive whole.
-    fn call(&mut self, call: Call, events: &mut Vec<Event>) {
-        let index = self.calls;
-        self.calls += 1;
-        let id = if call.id.is_empty() {
-            self.identity.call_id(index)
-        } else {
-            call.id
-        };
-        events.push(Event::ToolCallStart {
-            index,
-            id,
-            name: call.name,
-            signature: None,
-        });
-        events.push(Event::ToolCallArguments {
-            index,
-            fragment: call.arguments,
-        });
-    }
-
     fn end(&mut self, body: &Object<'_>, events: &mut Vec<Event>) {
-        self.state = State::Done;
         let finish = response::read_finish(body, self.calls > 0);
         events.push(Event::Finish {
             finish,
@@ -113,28 +82,5 @@ impl Decoder {
         events.extend((!usage.is_empty()).then_some(Event::Usage(usage)));
         events.extend((!timings.is_empty()).then_some(Event::Timings(timings)));
         events.push(Event::Done);
-    }
-}
-
-impl crate::stream::Decoder for Decoder {
-    fn push(&mut self, bytes: &[u8], events: &mut Vec<Event>) -> Result<(), StreamError> {
-        if matches!(self.state, State::Done | State::Failed) {
-            return Ok(());
-        }
-        let mut lines = std::mem::take(&mut self.lines);
-        let outcome = lines.push(bytes, |line| self.line(line, events));
-        self.lines = lines;
-        if outcome.is_err() {
-            self.state = State::Failed;
-        }
-        outcome
-    }
-
-    fn finish(&mut self, _events: &mut Vec<Event>) -> Result<(), StreamError> {
-        match self.state {
-            State::Done => Ok(()),
-            State::Failed => Err(StreamError::Failed),
-            State::Fresh | State::Running => Err(StreamError::Cut),
-        }
     }
 }

@@ -131,19 +131,8 @@ pub(super) fn read_content(message: &Object<'_>, request: &mut ChatRequest) -> V
     let Some(node) = message.require("content") else {
         return Vec::new();
     };
-    match node.kind() {
-        Kind::String => node.string().map(Part::Text).into_iter().collect(),
-        Kind::Array => node
-            .array()
-            .unwrap_or_default()
-            .iter()
-            .filter_map(|part| read_part(part, request))
-            .collect(),
-        _ => {
-            node.wrong("must be a string or an array of parts", "send a string");
-            None.into_iter().collect()
-        }
-    }
+    let rule = "must be a string or an array of parts";
+    node.text_or_each(rule, Part::Text, |part| read_part(part, request))
 }
 
 fn read_part(node: &Node<'_>, request: &mut ChatRequest) -> Option<Part> {
@@ -183,6 +172,11 @@ fn read_image(node: &Node<'_>, request: &mut ChatRequest) -> Option<Image> {
             url
         }
     };
+    read_image_url(&url)
+}
+
+/// An address, or the image itself as a data URI.
+pub(in crate::openai) fn read_image_url(url: &Node<'_>) -> Option<Image> {
     let image = Image::from_url(&url.string()?);
     if image.is_none() {
         url.wrong(

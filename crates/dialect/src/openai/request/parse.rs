@@ -249,6 +249,11 @@ fn refuse_other_features(root: &Object<'_>, request: &mut ChatRequest) {
             ));
         }
     }
+    refuse_other_choice(root, request);
+}
+
+/// `allowed_tools`, `custom`, and the choices of OpenAI's own tools.
+pub(in crate::openai) fn refuse_other_choice(root: &Object<'_>, request: &mut ChatRequest) {
     let choice = root
         .node("tool_choice")
         .filter(|node| node.kind() == Kind::Object)
@@ -257,7 +262,6 @@ fn refuse_other_features(root: &Object<'_>, request: &mut ChatRequest) {
         .and_then(|choice| choice.string("type"))
         .is_some_and(|kind| kind != "function")
     {
-        // `allowed_tools`, `custom`.
         request.inexpressible.push(Unsupported::new(
             "tool_choice.type",
             "only a function can be chosen",

@@ -1,9 +1,10 @@
 //! `input`: a text, or items. Runs of an assistant's items (thinking, words, calls) become one message.
 
 use super::item;
-use crate::chat::{ChatRequest, Image, Message, Part, Role};
+use crate::chat::{ChatRequest, Message, Part, Role};
 use crate::error::Unsupported;
 use crate::json::read::{Kind, Node, Object};
+use crate::openai::request::read_image_url;
 
 pub(super) fn read(input: &Node<'_>, request: &mut ChatRequest) {
     if input.kind() == Kind::String {
@@ -132,17 +133,7 @@ fn read_part(node: &Node<'_>, request: &mut ChatRequest) -> Option<Part> {
     let read = match kind.string()?.as_str() {
         "input_text" | "output_text" | "text" => part.require("text")?.string().map(Part::Text),
         "refusal" => part.require("refusal")?.string().map(Part::Text),
-        "input_image" if part.node("file_id").is_none() => {
-            let url = part.require("image_url")?;
-            let image = Image::from_url(&url.string()?);
-            if image.is_none() {
-                url.wrong(
-                    "a data URI must name its media type and be base64",
-                    "send data:image/png;base64,…",
-                );
-            }
-            image.map(Part::Image)
-        }
+        "input_image" if part.node("file_id").is_none() => read_image_url(&part.require("image_url")?).map(Part::Image),
         _ => {
             let rule = "only text and images at hand are translated for this model's backend";
             request

@@ -4,8 +4,8 @@ use super::echo::Echo;
 use super::input;
 use crate::chat::{ChatRequest, Message, Part, Role};
 use crate::error::{BadRequest, Unsupported};
-use crate::json::read::{Kind, Node, Object, Problems};
-use crate::openai::request::{read_effort, read_format, read_function, read_tool_choice};
+use crate::json::read::{Node, Object, Problems};
+use crate::openai::request::{read_effort, read_format, read_function, read_tool_choice, refuse_other_choice};
 
 /// Change nothing in the answer. `store` among them: what is not stored is not promised either (`"store":false` is
 /// what the answer says).
@@ -103,20 +103,7 @@ fn refuse_other_features(root: &Object<'_>, request: &mut ChatRequest) {
             "send disabled, or a shorter conversation",
         ));
     }
-    let choice = root
-        .node("tool_choice")
-        .filter(|node| node.kind() == Kind::Object)
-        .and_then(|node| node.object());
-    if choice
-        .and_then(|choice| choice.string("type"))
-        .is_some_and(|kind| kind != "function")
-    {
-        request.inexpressible.push(Unsupported::new(
-            "tool_choice.type",
-            "only a function can be chosen",
-            "use function",
-        ));
-    }
+    refuse_other_choice(root, request);
 }
 
 /// Tools are flat here: the function's fields stand beside `type`.

@@ -299,12 +299,7 @@ impl stream::Encoder for Encoder {
             Event::Logprobs(logprobs) => self.logprobs.extend_from_slice(logprobs),
             Event::Finish {
                 finish: Finish::Error, ..
-            } => {
-                self.fail(
-                    &Failure::new(FailureKind::Api, "the model broke off with an error"),
-                    out,
-                );
-            }
+            } => self.fail(&Failure::broke_off(), out),
             Event::Finish { finish, .. } => self.finish = *finish,
             Event::Usage(usage) => self.usage.update(usage),
             Event::Error(failure) => self.fail(failure, out),
@@ -319,6 +314,6 @@ impl stream::Encoder for Encoder {
     }
 
     fn heartbeat(&self) -> &'static [u8] {
-        b": keep-alive\n\n"
+        sse::HEARTBEAT
     }
 }

@@ -3,34 +3,25 @@
 //! Clean is only a stream that ended with `[DONE]`. Tool calls are told apart by `index`, or, where a server leaves it
 //! out, by `id`; a call begins once its name is known.
 
-use crate::chat::{Event, Usage};
+use crate::chat::{Event, Finish, Usage};
 use crate::error::{BadResponse, Failure, FailureKind, StreamError};
 use crate::json::read::{Node, Object, Problems};
 use crate::openai::{response, usage};
 use crate::sse::{Frame, Frames};
-use crate::stream::{CALLS_MAX, Identity};
+use crate::stream::{CALLS_MAX, Driver, Identity, Reader};
 use crate::{failure, stream};
 
-pub struct Decoder {
-    frames: Frames,
-    state: State,
-}
+/// A backend's stream → events.
+pub type Decoder = Driver<Chunks>;
 
-struct State {
+/// What the chunks of one answer say.
+pub struct Chunks {
     identity: Identity,
     started: bool,
-    end: End,
     calls: Vec<Call>,
     /// Counted by llama.cpp's timings; told only where no usage comes.
     counted: Usage,
     usage_told: bool,
-}
-
-#[derive(PartialEq)]
-enum End {
-    Open,
-    Done,
-    Failed,
 }
 
 /// One tool call, by its wire index.
@@ -41,46 +32,21 @@ struct Call {
     waiting: Option<String>,
 }
 
-impl Decoder {
-    pub fn new(identity: Identity) -> Self {
-        let (calls, counted) = (Vec::new(), Usage::default());
-        let state = State {
+impl Reader for Chunks {
+    type Framer = Frames;
+
+    fn new(identity: Identity) -> Self {
+        Self {
             identity,
             started: false,
-            end: End::Open,
-            calls,
-            counted,
+            calls: Vec::new(),
+            counted: Usage::default(),
             usage_told: false,
-        };
-        Self {
-            frames: Frames::new(),
-            state,
         }
     }
-}
 
-impl stream::Decoder for Decoder {
-    fn push(&mut self, bytes: &[u8], events: &mut Vec<Event>) -> Result<(), StreamError> {
-        let state = &mut self.state;
-        self.frames.push(bytes, |frame| state.frame(&frame, events))
-    }
-
-    fn finish(&mut self, _: &mut Vec<Event>) -> Result<(), StreamError> {
-        match self.state.end {
-            End::Done => Ok(()),
-            End::Failed => Err(StreamError::Failed),
-            End::Open => Err(StreamError::Cut),
-        }
-    }
-}
-
-impl State {
-    fn frame(&mut self, frame: &Frame<'_>, events: &mut Vec<Event>) -> Result<(), StreamError> {
-        if self.end != End::Open {
-            return Ok(());
-        }
+    fn read(&mut self, frame: &Frame<'_>, events: &mut Vec<Event>) -> Result<(), StreamError> {
         if frame.data.trim_ascii() == b"[DONE]" {
-            self.end = End::Done;
             if !self.usage_told && !self.counted.is_empty() {
                 events.push(Event::Usage(self.counted));
             }
@@ -90,18 +56,15 @@ impl State {
         let problems = Problems::lenient();
         let root = Object::root(frame.data, &problems);
         if frame.event == "error" || root.as_ref().is_some_and(|root| root.node("error").is_some()) {
-            self.end = End::Failed;
             events.push(Event::Error(failure::parse_in_stream(frame.data, FailureKind::Api)));
             return Ok(());
         }
         let read = root.map(|root| self.chunk(&root, events));
-        let outcome = problems.into_response(read).and_then(|outcome| outcome);
-        if outcome.is_err() {
-            self.end = End::Failed;
-        }
-        Ok(outcome?)
+        Ok(problems.into_response(read).and_then(|outcome| outcome)?)
     }
+}
 
+impl Chunks {
     fn chunk(&mut self, root: &Object<'_>, events: &mut Vec<Event>) -> Result<(), BadResponse> {
         if !std::mem::replace(&mut self.started, true) {
             let (id, model) = (
@@ -163,16 +126,11 @@ impl State {
                     "a tool call must have a name",
                 ));
             }
-            let finish = match response::read_finish(&reason) {
-                crate::chat::Finish::Stop if !self.calls.is_empty() => crate::chat::Finish::ToolCalls,
-                crate::chat::Finish::Error => {
-                    self.end = End::Failed;
-                    let message = "the model broke off with an error";
-                    events.push(Event::Error(Failure::new(FailureKind::Api, message)));
-                    return Ok(());
-                }
-                finish => finish,
-            };
+            let finish = response::read_finish(&reason).with_calls(!self.calls.is_empty());
+            if finish == Finish::Error {
+                events.push(Event::Error(Failure::broke_off()));
+                return Ok(());
+            }
             events.push(Event::Finish {
                 finish,
                 stop_sequence: None,

@@ -3,7 +3,7 @@
 //! `[DONE]` is written for [`Event::Done`] alone: an answer that broke off ends with an error event and no `[DONE]`.
 
 use crate::chat::{Event, Finish, Signature, TokenLogprob, Usage};
-use crate::error::{Failure, FailureKind};
+use crate::error::Failure;
 use crate::json::write::{self, Object};
 use crate::openai::request::write_signature;
 use crate::openai::{error, response, usage};
@@ -88,23 +88,13 @@ impl Encoder {
         if std::mem::replace(&mut self.finished, true) {
             return;
         }
-        let finish = if finish == Finish::Stop && self.has_calls {
-            Finish::ToolCalls
-        } else {
-            finish
-        };
-        self.chunk(out, Some(finish), |_| {});
+        self.chunk(out, Some(finish.with_calls(self.has_calls)), |_| {});
     }
 
     fn done(&mut self, out: &mut Vec<u8>) {
         self.finish(Finish::Stop, out);
-        if self.options.include_usage && usage::complete(&self.usage) {
-            let data = write::object(|to| {
-                self.head(to);
-                to.array("choices", |_| {})
-                    .object("usage", |to| usage::write(&self.usage, to));
-            });
-            sse::write(out, "", &data);
+        if self.options.include_usage {
+            usage::write_chunk(&self.usage, |to| self.head(to), out);
         }
         sse::write(out, "", b"[DONE]");
         self.over = true;
@@ -137,12 +127,7 @@ impl stream::Encoder for Encoder {
             Event::Logprobs(logprobs) => self.logprobs.extend_from_slice(logprobs),
             Event::Finish {
                 finish: Finish::Error, ..
-            } => {
-                self.error(
-                    &Failure::new(FailureKind::Api, "the model broke off with an error"),
-                    out,
-                );
-            }
+            } => self.error(&Failure::broke_off(), out),
             Event::Finish { finish, .. } => self.finish(*finish, out),
             Event::Usage(usage) => self.usage.update(usage),
             Event::Timings(_) => {}
@@ -158,6 +143,6 @@ impl stream::Encoder for Encoder {
     }
 
     fn heartbeat(&self) -> &'static [u8] {
-        b": keep-alive\n\n"
+        sse::HEARTBEAT
     }
 }
