@@ -48,6 +48,7 @@ impl Framing {
 
 /// Reads along.
 pub struct UsageReader {
+    framing: Framing,
     parts: Parts,
     told: Told,
     /// Something was too long to be read: what is known by then stays.
@@ -60,15 +61,21 @@ enum Parts {
     Ndjson(Lines),
 }
 
+impl Parts {
+    fn of(framing: Framing) -> Self {
+        match framing {
+            Framing::Json => Self::Json(Vec::new()),
+            Framing::Sse => Self::Sse(Frames::new()),
+            Framing::Ndjson => Self::Ndjson(Lines::new()),
+        }
+    }
+}
+
 impl UsageReader {
     pub fn new(dialect: Dialect, framing: Framing) -> Self {
-        let parts = match framing {
-            Framing::Json => Parts::Json(Vec::new()),
-            Framing::Sse => Parts::Sse(Frames::new()),
-            Framing::Ndjson => Parts::Ndjson(Lines::new()),
-        };
         Self {
-            parts,
+            framing,
+            parts: Parts::of(framing),
             told: Told::new(dialect),
             lost: false,
         }
@@ -96,14 +103,15 @@ impl UsageReader {
         };
         if outcome.is_err() {
             self.lost = true;
-            self.parts = Parts::Json(Vec::new());
+            // What was gathered is of no use any more.
+            self.parts = Parts::of(self.framing);
         }
     }
 
     /// Whether a stream's final event has come: bytes that end without it are a cut, however cleanly they end, and the
     /// client is to be told so. One JSON document is whole when its bytes are, which is HTTP's to know.
     pub fn has_ended(&self) -> bool {
-        self.told.has_ended() || matches!(self.parts, Parts::Json(_))
+        self.told.has_ended() || self.framing == Framing::Json
     }
 
     /// What was told so far; of one JSON document, once it is whole.

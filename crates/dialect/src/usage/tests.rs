@@ -135,3 +135,17 @@ fn what_is_too_long_is_passed_over() {
     (0..10).for_each(|_| reader.push(&block));
     assert_eq!(reader.finish(), Usage::default());
 }
+
+#[test]
+fn a_stream_with_a_frame_that_is_too_long_never_ends_cleanly() {
+    for (framing, last) in [
+        (Framing::Sse, "\n\ndata: [DONE]\n\n"),
+        (Framing::Ndjson, "\n{\"done\":true}\n"),
+    ] {
+        let mut reader = UsageReader::new(Dialect::OpenAi, framing);
+        reader.push(b"data: ");
+        reader.push(&vec![b'x'; FRAME_BYTES_MAX + 1]);
+        reader.push(last.as_bytes());
+        assert!(!reader.has_ended(), "{framing:?}");
+    }
+}
