@@ -85,6 +85,20 @@ fn libraries_know_no_plane_and_no_server() {
             "tokio",
         ],
     );
+    assert_without(
+        "journal",
+        &[
+            "edge",
+            "aggregator",
+            "keymap",
+            "pingora",
+            "http",
+            "hyper",
+            "tokio",
+            "rusqlite",
+            "libsqlite3",
+        ],
+    );
     assert_without("sim", &["edge", "aggregator", "keymap", "pingora"]);
 }
 

@@ -1,0 +1,249 @@
+//! The one writer of a folder. Owns what an append promises: when it returns [`Appended::Written`], the bytes are with
+//! the kernel and survive this process however it ends (with [`SyncPolicy::Always`], the machine too).
+//!
+//! ```text
+//!  many threads ──▶ Batch (encoded and summed outside the lock)
+//!                     │
+//!                     ▼ append
+//!                   gate ── held too long by another? ──▶ lost: Stalled     at most one thread waits for the disk
+//!                     ▼
+//!                   log ─── folder full, disk full? ───▶ lost: Full, Disk
+//!                     ▼ one write(2)
+//!                 segment ◀── fsync ── journal-sync: a thread of its own; also writes marks, weighs the folder
+//! ```
+//!
+//! There is one lock around one `write`, and not a segment for each thread. `examples/cost.rs` measures both: encoding
+//! and write take about a microsecond together, and as much is written each second either way by as many threads as
+//! there are processors; lanes only shorten the wait for a holder that lost its processor. They would cost readers a
+//! merge and consumers a cursor of many parts, and a disk that stalls would hold every thread in its own write rather
+//! than one in the only one. Who wants lanes opens a folder for each.
+//!
+//! A blocked `write` cannot be interrupted. A thread that hands its bytes to another could stop waiting, but pays a
+//! switch of context for each append, always; here the one thread that is in the write stays there, which is seen by
+//! the others, who do not queue behind it.
+
+mod counters;
+mod gate;
+mod log;
+mod options;
+mod syncer;
+
+use std::path::Path;
+use std::sync::Arc;
+use std::sync::atomic::Ordering::Relaxed;
+use std::thread::JoinHandle;
+use std::time::{Duration, Instant};
+use std::{fmt, io};
+
+pub use self::counters::Statistics;
+pub use self::options::{LossPolicy, Options, SyncPolicy};
+
+use self::counters::Counters;
+use self::gate::Gate;
+use self::log::Log;
+use self::syncer::Progress;
+use crate::batch::Batch;
+use crate::cursor::Cursor;
+use crate::error::Error;
+use crate::frame::Seal;
+use crate::io::{Disk, Folder, WriterLock};
+
+/// The pause between two attempts of [`Writer::append_within`].
+const RETRY_PAUSE: Duration = Duration::from_millis(5);
+
+/// Appends to a journal from any number of threads. Dropping it syncs what is left and ends its thread.
+pub struct Writer {
+    shared: Arc<Shared>,
+    syncer: Option<JoinHandle<()>>,
+    _lock: Option<WriterLock>,
+}
+
+/// What became of a batch, under [`LossPolicy::Drop`] or where nothing was lost.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Appended {
+    /// All of it is in the journal; this is the place behind it.
+    Written(Cursor),
+    /// It is not, or with [`Reason::Unsynced`] perhaps not for good. It was counted, and the journal will tell.
+    Dropped(Reason),
+}
+
+/// The batch is not in the journal, and [`LossPolicy::Refuse`] says that nothing may go on without.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Refused {
+    pub reason: Reason,
+}
+
+/// Why a batch could not be written.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Reason {
+    /// Another append, or the syncing of old segments, waits for the disk for longer than [`Options::stall_max`].
+    Stalled,
+    /// The folder has reached [`Options::folder_bytes_max`].
+    Full,
+    /// The file system refused. Frames of the batch may have been written before it did: see [`crate::Exchange`].
+    Disk(io::ErrorKind),
+    /// Written, but under [`SyncPolicy::Always`] the sync failed or took longer than [`Options::always_wait_max`].
+    Unsynced,
+}
+
+struct Shared {
+    folder: Arc<dyn Folder>,
+    seal: Seal,
+    options: Options,
+    counters: Counters,
+    gate: Gate<Log>,
+    progress: Progress,
+}
+
+impl Writer {
+    /// Opens the journal in `path`, which is made where it is missing. What a predecessor left is never written to
+    /// again: the next append begins a new segment. Fails while another writer has the folder.
+    pub fn open(path: impl AsRef<Path>, options: Options) -> Result<Self, Error> {
+        let disk = Disk::prepare(path.as_ref())?;
+        let lock = disk.lock()?;
+        Self::start(Arc::new(disk), options, Some(lock))
+    }
+
+    /// Opens a journal on a file system of the caller's, who sees to it that there is no second writer.
+    pub fn open_on(folder: Arc<dyn Folder>, options: Options) -> Result<Self, Error> {
+        Self::start(folder, options, None)
+    }
+
+    fn start(folder: Arc<dyn Folder>, options: Options, lock: Option<WriterLock>) -> Result<Self, Error> {
+        let failed = |action| {
+            let path = folder.path().to_owned();
+            move |source| Error::Io { action, path, source }
+        };
+        let listed = folder.list().map_err(failed("list"))?;
+        let shared = Arc::new(Shared {
+            gate: Gate::new(Log::after(&listed), options.stall_max),
+            seal: Seal::draw(),
+            counters: Counters::default(),
+            progress: Progress::default(),
+            folder: folder.clone(),
+            options,
+        });
+        let theirs = shared.clone();
+        let thread = std::thread::Builder::new().name("journal-sync".to_owned());
+        let syncer = thread
+            .spawn(move || syncer::run(&theirs))
+            .map_err(failed("start the syncing thread of"))?;
+        Ok(Self {
+            shared,
+            syncer: Some(syncer),
+            _lock: lock,
+        })
+    }
+
+    /// An empty batch for this writer's journal.
+    pub fn batch(&self) -> Batch {
+        Batch::new(self.shared.seal)
+    }
+
+    /// Writes the batch, or says within about [`Options::stall_max`] that it cannot.
+    ///
+    /// The exception is the one thread whose own write the disk holds up. `batch` must be this writer's.
+    pub fn append(&self, batch: &Batch) -> Result<Appended, Refused> {
+        self.append_within(batch, Duration::ZERO)
+    }
+
+    /// As [`Writer::append`], but tries again for as long as `patience` lasts: for what was begun and must not be lost.
+    pub fn append_within(&self, batch: &Batch, patience: Duration) -> Result<Appended, Refused> {
+        assert!(
+            batch.seal == self.shared.seal,
+            "a batch is appended by the writer that made it"
+        );
+        let mut until = None;
+        loop {
+            match self.shared.attempt(batch) {
+                Ok(end) => return Ok(Appended::Written(end)),
+                Err(reason) => {
+                    let until = *until.get_or_insert_with(|| Instant::now() + patience);
+                    if reason == Reason::Unsynced || Instant::now() >= until {
+                        return self.shared.lose(batch, reason);
+                    }
+                    std::thread::sleep(RETRY_PAUSE);
+                }
+            }
+        }
+    }
+
+    pub fn statistics(&self) -> Statistics {
+        self.shared.counters.read()
+    }
+}
+
+impl Shared {
+    fn attempt(&self, batch: &Batch) -> Result<Cursor, Reason> {
+        let failures = self.counters.sync_failures.load(Relaxed);
+        let end = {
+            let mut log = self.gate.enter().ok_or(Reason::Stalled)?;
+            log.write(self, &batch.bytes)?
+        };
+        self.counters.written_records.fetch_add(batch.frames, Relaxed);
+        self.counters.written_bytes.fetch_add(batch.bytes.len() as u64, Relaxed);
+        if self.options.sync == SyncPolicy::Always {
+            let settled = self.progress.wait_for(end, self.options.always_wait_max);
+            // A failure of someone else's bytes in the meantime counts too: better doubted than promised.
+            if !settled || self.counters.sync_failures.load(Relaxed) != failures {
+                return Err(Reason::Unsynced);
+            }
+        }
+        Ok(end)
+    }
+
+    fn lose(&self, batch: &Batch, reason: Reason) -> Result<Appended, Refused> {
+        let counters = &self.counters;
+        match (self.options.loss, reason) {
+            (_, Reason::Unsynced) => counters.unsynced_records.fetch_add(batch.frames, Relaxed),
+            (LossPolicy::Drop, _) => {
+                counters.dropped_records.fetch_add(batch.frames, Relaxed);
+                counters.unmarked_bytes.fetch_add(batch.bytes.len() as u64, Relaxed);
+                counters.unmarked_records.fetch_add(batch.frames, Relaxed)
+            }
+            (LossPolicy::Refuse, _) => counters.refused_records.fetch_add(batch.frames, Relaxed),
+        };
+        match self.options.loss {
+            LossPolicy::Drop => Ok(Appended::Dropped(reason)),
+            LossPolicy::Refuse => Err(Refused { reason }),
+        }
+    }
+}
+
+impl Drop for Writer {
+    fn drop(&mut self) {
+        self.shared.progress.stop();
+        if let Some(syncer) = self.syncer.take() {
+            let _ended = syncer.join(); // A panic there was reported by its thread; here is nobody to act on it.
+        }
+    }
+}
+
+impl fmt::Debug for Writer {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Writer({})", self.shared.folder.path().display())
+    }
+}
+
+impl fmt::Display for Refused {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(
+            f,
+            "every exchange is to be kept, and the journal cannot take this one: {}",
+            self.reason
+        )
+    }
+}
+
+impl std::error::Error for Refused {}
+
+impl fmt::Display for Reason {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Stalled => f.write_str("its disk stalls"),
+            Self::Full => f.write_str("its folder has reached its bound; does the aggregator read it?"),
+            Self::Disk(kind) => write!(f, "its disk refuses ({kind})"),
+            Self::Unsynced => f.write_str("its disk did not confirm it"),
+        }
+    }
+}

@@ -1,0 +1,54 @@
+//! What the writer counts. All of it can be read while appends run.
+
+use std::sync::atomic::AtomicU64;
+use std::sync::atomic::Ordering::Relaxed;
+
+#[derive(Default)]
+pub(super) struct Counters {
+    pub(super) written_records: AtomicU64,
+    pub(super) written_bytes: AtomicU64,
+    pub(super) dropped_records: AtomicU64,
+    pub(super) refused_records: AtomicU64,
+    pub(super) unsynced_records: AtomicU64,
+    pub(super) syncs: AtomicU64,
+    pub(super) sync_failures: AtomicU64,
+    pub(super) segments_begun: AtomicU64,
+    pub(super) folder_bytes: AtomicU64,
+    /// Dropped, and not told in the journal yet.
+    pub(super) unmarked_records: AtomicU64,
+    pub(super) unmarked_bytes: AtomicU64,
+}
+
+/// Since the writer was opened.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Statistics {
+    pub written_records: u64,
+    pub written_bytes: u64,
+    /// Lost under [`crate::LossPolicy::Drop`].
+    pub dropped_records: u64,
+    /// Turned away under [`crate::LossPolicy::Refuse`].
+    pub refused_records: u64,
+    /// Written under [`crate::SyncPolicy::Always`] without a confirmation.
+    pub unsynced_records: u64,
+    pub syncs: u64,
+    pub sync_failures: u64,
+    pub segments_begun: u64,
+    /// What the folder holds, as of the last append or look.
+    pub folder_bytes: u64,
+}
+
+impl Counters {
+    pub(super) fn read(&self) -> Statistics {
+        Statistics {
+            written_records: self.written_records.load(Relaxed),
+            written_bytes: self.written_bytes.load(Relaxed),
+            dropped_records: self.dropped_records.load(Relaxed),
+            refused_records: self.refused_records.load(Relaxed),
+            unsynced_records: self.unsynced_records.load(Relaxed),
+            syncs: self.syncs.load(Relaxed),
+            sync_failures: self.sync_failures.load(Relaxed),
+            segments_begun: self.segments_begun.load(Relaxed),
+            folder_bytes: self.folder_bytes.load(Relaxed),
+        }
+    }
+}
