@@ -74,3 +74,12 @@ def edge(start_edge):
 
 def pytest_report_header():
     return f"binary: {os.environ.get('CONCLAVE_BIN', 'target/debug/conclave')}"
+
+
+def pytest_terminal_summary(terminalreporter):
+    from matrix.table import TABLE
+
+    if TABLE.cells:
+        terminalreporter.section("the matrix")
+        for line in TABLE.lines():
+            terminalreporter.line(line)

@@ -68,15 +68,16 @@ class Edge:
 class Aggregator:
     """`conclave aggregator` on a folder of mappings."""
 
-    def __init__(self, mappings, logs, *flags):
+    def __init__(self, mappings, logs, *flags, environment=None):
         self.mappings, self.logs, self.flags = Path(mappings), Path(logs), flags
+        self.environment = environment
         start_on_free_ports(self.start)
 
     def start(self):
         self.port = free_port()
         self.process = Process(
             [binary(), "aggregator", "--mappings", self.mappings, "--port", self.port, *self.flags],
-            self.logs / f"aggregator-{self.port}.log",
+            self.logs / f"aggregator-{self.port}.log", self.environment,
         )
         self.http = httpx.Client(base_url=self.url, timeout=30)
         self.process.until(lambda: answers(self.http, "/v1/models"))

@@ -41,6 +41,9 @@ class Origin:
         return self
 
     def __exit__(self, *_):
+        self.stop()
+
+    def stop(self):
         # shutdown wakes the accepting thread, close alone would not.
         self.listener.shutdown(socket.SHUT_RDWR)
         self.listener.close()

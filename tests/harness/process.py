@@ -25,14 +25,14 @@ def eventually(condition, seconds=10, what="the condition", interval=0.005):
 
 
 class Process:
-    def __init__(self, command, log):
+    def __init__(self, command, log, environment=None):
         self.log = log
         # Its settings come from the command line alone, whatever the machine's environment holds.
-        environment = {name: value for name, value in os.environ.items() if not name.startswith("CONCLAVE_")}
+        inherited = {name: value for name, value in os.environ.items() if not name.startswith("CONCLAVE_")}
         with open(log, "wb") as output:
             self.child = subprocess.Popen(
                 [str(part) for part in command], stdin=subprocess.PIPE, stdout=output, stderr=subprocess.STDOUT,
-                env=environment,
+                env={**inherited, **(environment or {})},
             )
 
     @property

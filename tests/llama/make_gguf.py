@@ -54,6 +54,10 @@ class Shape:
     q8: bool = False
     end_bias: float = BIAS_NEVER
     tool_bias: float = BIAS_NEVER
+    # A call is the last thing said, whether or not the grammar would have more of them.
+    ends_after_call: bool = False
+    # The template opens every answer with <think>, as reasoning models' do; random weights never close it.
+    thinks: bool = False
     seed: int = 1
 
 
@@ -87,6 +91,10 @@ class Vocabulary:
         bias[[number for number, kind in enumerate(self.kinds) if kind != gguf.TokenType.NORMAL]] = BIAS_NEVER
         bias[self.ids[TURN_END]] = shape.end_bias
         bias[self.ids[TOOL_CALL_OPEN]] = shape.tool_bias
+        if shape.ends_after_call:
+            # Rather this one token than its letters or than a further call: on it the end follows.
+            bias[self.ids[TOOL_CALL_CLOSE]] = BIAS_BYTE / 2
+            bias[self.ids[","]] = 2 * BIAS_BYTE
         return bias
 
 
@@ -106,6 +114,7 @@ def make_gguf(path, shape=None):
     vocabulary = Vocabulary()
     writer = gguf.GGUFWriter(str(path), "llama")
     write_header(writer, vocabulary, shape)
+    writer.add_chat_template(chat_template(shape))
     for name, matrix in tensors(random, vocabulary, shape):
         if shape.q8 and matrix.ndim == 2:
             kind = gguf.GGMLQuantizationType.Q8_0
@@ -139,7 +148,11 @@ def write_header(writer, vocabulary, shape):
     writer.add_eos_token_id(vocabulary.ids[TURN_END])
     writer.add_pad_token_id(vocabulary.ids[END_OF_TEXT])
     writer.add_add_bos_token(False)
-    writer.add_chat_template(Path(__file__).with_name("chat_template.jinja").read_text())
+
+
+def chat_template(shape):
+    template = Path(__file__).with_name("chat_template.jinja").read_text()
+    return ("{%- set thinks = true -%}\n" if shape.thinks else "") + template
 
 
 def tensors(random, vocabulary, shape):
@@ -168,6 +181,9 @@ def tensors(random, vocabulary, shape):
     yield "output_norm.weight", ones
     output = matrix(len(vocabulary.tokens), dim, 2.0)
     output[:, 0] = vocabulary.bias(shape) / 3.0  # after the norm dimension 0 is about 3
+    if shape.ends_after_call:
+        # The end is what follows the one embedding: this dot product is that of a vector with itself.
+        output[vocabulary.ids[TURN_END], 1:] += 2 * embedding[vocabulary.ids[TOOL_CALL_CLOSE], 1:]
     yield "output.weight", output
 
 

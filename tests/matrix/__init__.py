@@ -1,0 +1,1 @@
+"""The matrix: which client does what against which backend, and what comes of it, cell by cell."""

@@ -1,0 +1,1 @@
+"""One program a client: it does what its job says and prints, for each cell, what it saw. It judges nothing."""

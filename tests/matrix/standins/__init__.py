@@ -1,0 +1,1 @@
+"""What the servers that others wrote are told to answer."""
