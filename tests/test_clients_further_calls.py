@@ -141,7 +141,6 @@ def test_ollamas_old_embeddings(gateway):
     assert gateway.ollama.embeddings(model=EMBEDDER, prompt="one fish").embedding
 
 
-@pytest.mark.xfail(reason="`name:latest` is not yet read as a model that other servers call `name`")
 def test_ollama_tags_with_latest(gateway):
     assert gateway.ollama.chat(model=f"{MODEL}:latest", messages=HELLO, options={"num_predict": 3}).eval_count == 3
 

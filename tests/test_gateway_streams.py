@@ -77,7 +77,6 @@ def test_leaving_in_mid_stream(gateway, dialect):
     assert time.monotonic() - left < SLOT_FREE_SECONDS
 
 
-@pytest.mark.xfail(reason="whole answers are asked for whole, and llama-server does not see their clients go")
 @pytest.mark.parametrize("dialect", ["anthropic", "ollama"])
 def test_leaving_a_whole_answer_while_another_streams(gateway, dialect):
     eventually(lambda: gateway.llama.running() == 0, 30, "an idle server")

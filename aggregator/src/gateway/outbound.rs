@@ -1,6 +1,8 @@
 //! The request that one backend is sent: the client's bytes with at most a name changed, or the same said in the
 //! backend's own dialect. Pure.
 
+use std::borrow::Cow;
+
 use bytes::Bytes;
 use dialect::chat::RenderOptions;
 use dialect::signatures::Signatures;
@@ -104,7 +106,7 @@ fn chat(kind: BackendKind, request: &ChatRequest, options: &RenderOptions) -> Re
     let (path, body) = match kind {
         BackendKind::OpenAi => (
             "/v1/chat/completions".to_owned(),
-            openai::request::render(request, options)?,
+            openai::request::render(&streamed(request), options)?,
         ),
         BackendKind::Ollama => ("/api/chat".to_owned(), ollama::request::render(request, options)?),
         BackendKind::Anthropic => ("/v1/messages".to_owned(), anthropic::request::render(request, options)?),
@@ -121,6 +123,18 @@ fn chat(kind: BackendKind, request: &ChatRequest, options: &RenderOptions) -> Re
         }
     };
     Ok(Outbound { path, body })
+}
+
+/// Asked as a stream also where the client wants a whole: llama.cpp notices that nobody listens any more when it writes,
+/// and a whole answer it writes last.
+fn streamed(request: &ChatRequest) -> Cow<'_, ChatRequest> {
+    if request.stream {
+        return Cow::Borrowed(request);
+    }
+    Cow::Owned(ChatRequest {
+        stream: true,
+        ..request.clone()
+    })
 }
 
 fn embedding(kind: BackendKind, request: &EmbeddingRequest, options: &RenderOptions) -> Result<Outbound, Unsupported> {

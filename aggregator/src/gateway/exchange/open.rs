@@ -28,6 +28,7 @@ impl Exchange<'_> {
                 let content_type = content_type(self.asked.endpoint.framing(true));
                 self.open_stream(self.converting(), upstream, 1, content_type).await
             }
+            (Way::Converted, false) if is_sse(head) => self.convert_collected(upstream).await,
             (Way::Converted, false) => self.convert_whole(upstream).await,
         };
         match &opened {
@@ -63,6 +64,7 @@ impl Exchange<'_> {
         enough: usize,
         content_type: HeaderValue,
     ) -> Result<Answer, Setback> {
+        let is_document = !self.asked.stream;
         let mut first = Bytes::new();
         loop {
             let piece = self.heard(bounded::piece(&mut upstream, None)).await?;
@@ -73,6 +75,7 @@ impl Exchange<'_> {
                     let whole = joined(first, step.bytes);
                     return match step.failed {
                         Some(failure) => self.told(failure),
+                        None if is_document && is_no_json(&whole) => Err(unreadable_document()),
                         None => Ok(Answer::Typed(StatusCode::OK, content_type, whole)),
                     };
                 }
@@ -81,6 +84,9 @@ impl Exchange<'_> {
                 return self.told(failure);
             }
             first = joined(first, step.bytes);
+            if first.len() >= enough && is_document && is_no_json(&first) {
+                return Err(unreadable_document());
+            }
             if first.len() >= enough {
                 return Ok(Answer::Stream(content_type, Opened { first, upstream, relay }));
             }
@@ -101,14 +107,19 @@ impl Exchange<'_> {
         }
     }
 
-    fn converting(&self) -> Relay {
+    /// For what this backend streams.
+    pub(super) fn decoder(&self) -> Box<dyn dialect::Decoder + Send> {
         let identity = self.asked.identity.clone();
-        let decoder: Box<dyn dialect::Decoder + Send> = match self.kind() {
+        match self.kind() {
             BackendKind::OpenAi => Box::new(openai::stream::Decoder::new(identity)),
             BackendKind::Ollama => Box::new(ollama::stream::Decoder::new(identity)),
             BackendKind::Anthropic => Box::new(anthropic::stream::Decoder::new(identity)),
             BackendKind::Gemini => Box::new(gemini::stream::Decoder::new(identity)),
-        };
+        }
+    }
+
+    fn converting(&self) -> Relay {
+        let decoder = self.decoder();
         let encoder = self.asked.endpoint.encoder(self.encoder_options(), self.asked.echo());
         let memory = signs(self.kind()).then(|| std::sync::Arc::clone(&self.gateway.signatures));
         let recorder = memory.map(|memory| Recorder::new(self.asked.caller, memory));
@@ -122,6 +133,16 @@ impl Exchange<'_> {
             include_usage: self.asked.wants_usage,
         }
     }
+}
+
+fn is_sse(head: &Head) -> bool {
+    let told = head.headers.get(CONTENT_TYPE).and_then(|told| told.to_str().ok());
+    told.and_then(Framing::of_content_type) == Some(Framing::Sse)
+}
+
+/// A proxy's page, or nothing at all, under a 200 is no model's answer.
+fn is_no_json(bytes: &[u8]) -> bool {
+    !matches!(bytes.trim_ascii_start().first(), Some(b'{' | b'['))
 }
 
 fn content_type(framing: Framing) -> HeaderValue {
@@ -139,6 +160,10 @@ fn joined(first: Bytes, more: Bytes) -> Bytes {
     let mut all = BytesMut::from(first);
     all.extend_from_slice(&more);
     all.freeze()
+}
+
+fn unreadable_document() -> Setback {
+    Setback::failed(FailureKind::Api, "the backend's answer cannot be read")
 }
 
 pub(super) fn broke_off() -> Setback {

@@ -2,6 +2,7 @@
 
 use axum::http::StatusCode;
 use bytes::Bytes;
+use dialect::chat::collect;
 use dialect::{ChatResponse, FailureKind, anthropic, gemini, ollama, openai};
 
 use super::open::broke_off;
@@ -22,21 +23,50 @@ impl Exchange<'_> {
         let body = bounded::whole(&mut upstream, ANSWER_BYTES_MAX, silence)
             .await
             .map_err(|error| match error {
-                BodyError::TooLong => Setback::failed(FailureKind::Api, "the backend's answer is longer than 64 MiB"),
+                BodyError::TooLong => too_long(),
                 BodyError::Silent => Setback::failed(FailureKind::Timeout, "the backend fell silent in its answer"),
                 BodyError::Broken => broke_off(),
             })?;
         let rendered = match self.asked.parsed().map_err(Setback::bad_request)? {
             Parsed::Embedding(request) => self.embedding(&body, request.base64)?,
-            _ => {
-                let response = self.response(&body)?;
-                match openai::response::failure(&response) {
-                    Some(failure) => return self.told(failure),
-                    None => self.chat(response),
-                }
-            }
+            _ => return self.answered(self.response(&body)?),
         };
         Ok(Answer::Whole(StatusCode::OK, rendered))
+    }
+
+    /// The same of a backend that was asked to stream.
+    pub(super) async fn convert_collected(&self, mut upstream: reqwest::Body) -> Result<Answer, Setback> {
+        let mut decoder = self.decoder();
+        let mut events = Vec::new();
+        let mut bytes_left = ANSWER_BYTES_MAX;
+        loop {
+            let piece = self.heard(bounded::piece(&mut upstream, None)).await?;
+            let Some(bytes) = piece.map_err(|_| broke_off())? else {
+                break;
+            };
+            bytes_left = bytes_left.checked_sub(bytes.len()).ok_or_else(too_long)?;
+            if let Err(error) = decoder.push(&bytes, &mut events) {
+                tracing::debug!(%error, "a backend's stream cannot be read on");
+                break;
+            }
+        }
+        // Whatever was wrong shows here again, and a stream without its end is none.
+        let finished = decoder.finish(&mut events);
+        match (collect(&events), finished) {
+            (Ok(mut response), Ok(())) => {
+                response.created = self.asked.identity.created;
+                self.answered(response)
+            }
+            (Err(failure), _) => self.told(failure),
+            (Ok(_), Err(_)) => Err(broke_off()),
+        }
+    }
+
+    fn answered(&self, response: ChatResponse) -> Result<Answer, Setback> {
+        match openai::response::failure(&response) {
+            Some(failure) => self.told(failure),
+            None => Ok(Answer::Whole(StatusCode::OK, self.chat(response))),
+        }
     }
 
     fn response(&self, body: &[u8]) -> Result<ChatResponse, Setback> {
@@ -92,6 +122,10 @@ pub(super) fn render_embedding(endpoint: Endpoint, response: &dialect::Embedding
         Endpoint::OllamaEmbeddings => ollama::embeddings::render_response_single(response),
         _ => openai::embeddings::render_response(response, base64),
     }
+}
+
+fn too_long() -> Setback {
+    Setback::failed(FailureKind::Api, "the backend's answer is longer than 64 MiB")
 }
 
 fn unreadable(bad: &dialect::BadResponse) -> Setback {
