@@ -1,5 +1,6 @@
 """Real llama-servers on models made on the spot."""
 
+import re
 import sys
 from pathlib import Path
 
@@ -30,8 +31,9 @@ class Llama:
         self.http = httpx.Client(base_url=self.url, timeout=60)
 
     def listening(self):
-        lines = [line for line in self.process.output.splitlines() if line.startswith("listening http")]
-        return lines and lines[0].split()[1]
+        # Its own log may have begun a line just before.
+        found = re.search(r"listening (http://\S+)\n", self.process.output)
+        return found and found[1]
 
     def busy_slots(self):
         return sum(slot["is_processing"] for slot in self.http.get("/slots").json())
