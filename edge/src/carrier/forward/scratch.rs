@@ -10,8 +10,9 @@ use std::task::{Context, Poll, ready};
 
 use tokio::io::{AsyncRead, ReadBuf};
 
-/// One read takes what the kernel has, up to this: less means more system calls for a large answer.
-const BUFFER_BYTES: usize = 64 * 1024;
+/// One read takes what the kernel has, up to this. Less means more system calls for a large answer; with more, what was
+/// read has left the processor's nearest cache before it is sent.
+const BUFFER_BYTES: usize = 32 * 1024;
 
 /// Buffers a thread keeps. More than one are out only while clients are slow to take what was read for them.
 const KEPT_MAX: usize = 4;
