@@ -84,6 +84,47 @@ pub(crate) struct DoorArgs {
     /// Seconds a client may take over a request's headers, from their first byte on
     #[arg(long, value_name = "SECONDS", default_value_t = 10.0, env = "CONCLAVE_HEAD_TIMEOUT")]
     pub(crate) head_timeout: f64,
+    /// Seconds a client in the middle of a request may take nothing of its answer, or bring less than 500 bytes a second
+    /// of its body
+    #[arg(
+        long,
+        value_name = "SECONDS",
+        default_value_t = 30.0,
+        env = "CONCLAVE_CLIENT_TIMEOUT"
+    )]
+    pub(crate) client_timeout: f64,
+    /// Largest head of a request (line and headers) in KiB
+    #[arg(long, value_name = "KIB", default_value_t = 64, env = "CONCLAVE_HEAD_MAX_KIB")]
+    pub(crate) head_max_kib: usize,
+    /// Longest line of a request's head in KiB
+    #[arg(long, value_name = "KIB", default_value_t = 8, env = "CONCLAVE_HEAD_LINE_MAX_KIB")]
+    pub(crate) head_line_max_kib: usize,
+    /// Most headers of a request, up to 256
+    #[arg(
+        long,
+        value_name = "N",
+        default_value_t = 100,
+        value_parser = clap::value_parser!(u16).range(1..=256),
+        env = "CONCLAVE_HEAD_FIELDS_MAX"
+    )]
+    pub(crate) head_fields_max: u16,
+    /// Most connections of clients; more are answered 503 [default: what the limit of open files allows, at two each]
+    #[arg(long, value_name = "N", env = "CONCLAVE_CONNECTIONS_MAX")]
+    pub(crate) connections_max: Option<usize>,
+    /// Most connections of one client address (of an IPv6 /64), loopback apart
+    #[arg(
+        long,
+        value_name = "N",
+        default_value_t = 1024,
+        env = "CONCLAVE_CONNECTIONS_PER_ADDRESS"
+    )]
+    pub(crate) connections_per_address: u32,
+    /// Resident memory in MiB beyond which new requests are answered 503 [default: not looked at]
+    #[arg(long, value_name = "MIB", env = "CONCLAVE_MEMORY_MAX_MIB")]
+    pub(crate) memory_max_mib: Option<u64>,
+    /// Proxies in front of the edge, addresses or networks, whose X-Forwarded-For and X-Forwarded-Proto are believed
+    #[arg(long, value_name = "CIDR", value_delimiter = ',', env = "CONCLAVE_TRUSTED_PROXIES")]
+    pub(crate) trusted_proxies: Vec<String>,
     /// Seconds to reach a server, TLS included
     #[arg(
         long,

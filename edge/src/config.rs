@@ -7,6 +7,8 @@ use std::time::Duration;
 use keymap::ServerUrl;
 
 use crate::access_log::AccessLogTarget;
+use crate::crowd::CrowdBounds;
+use crate::trusted::TrustedProxies;
 
 #[derive(Debug, Clone)]
 pub struct EdgeConfig {
@@ -20,6 +22,24 @@ pub struct EdgeConfig {
     pub timeouts: Timeouts,
     pub access_log: Option<AccessLogTarget>,
     pub carrier: Carrier,
+    pub trusted_proxies: TrustedProxies,
+}
+
+impl EdgeConfig {
+    /// One entry point here, one thread, and nothing else that was not asked for.
+    pub fn at(listen: SocketAddr) -> Self {
+        Self {
+            entry_points: vec![EntryPoint { name: None, listen }],
+            aggregator: None,
+            admin: None,
+            threads: 1,
+            bounds: Bounds::default(),
+            timeouts: Timeouts::default(),
+            access_log: None,
+            carrier: Carrier::default(),
+            trusted_proxies: TrustedProxies::default(),
+        }
+    }
 }
 
 /// What carries HTTP/1.1. The outcome is the same; a test holds one against the other.
@@ -42,12 +62,44 @@ pub struct EntryPoint {
 pub struct Bounds {
     /// The largest request body: long prompts with pictures fit, a runaway upload does not.
     pub body_bytes_max: u64,
+    pub head: HeadBounds,
+    pub crowd: CrowdBounds,
+    /// Resident memory of the process beyond which new requests are refused. `None`: not looked at.
+    pub memory_bytes_max: Option<u64>,
+}
+
+/// What a request's head may take.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct HeadBounds {
+    /// Line and headers together. Clients with large cookies stay below 16 KiB.
+    pub bytes_max: usize,
+    /// One line: a signed token in a header is a few KiB.
+    pub line_bytes_max: usize,
+    pub fields_max: usize,
+}
+
+impl HeadBounds {
+    /// Whatever is configured: a head is parsed into an array of this size.
+    pub const FIELDS_MAX: usize = 256;
+}
+
+impl Default for HeadBounds {
+    fn default() -> Self {
+        Self {
+            bytes_max: 64 << 10,
+            line_bytes_max: 8 << 10,
+            fields_max: 100,
+        }
+    }
 }
 
 impl Default for Bounds {
     fn default() -> Self {
         Self {
             body_bytes_max: 256 << 20,
+            head: HeadBounds::default(),
+            crowd: CrowdBounds::default(),
+            memory_bytes_max: None,
         }
     }
 }
@@ -56,6 +108,8 @@ impl Default for Bounds {
 pub struct Timeouts {
     /// For a request's head, from its first byte to its last.
     pub head: Duration,
+    /// For a client in the middle of a request: to take something of its answer, or to bring a little of its body.
+    pub client: Duration,
     /// For reaching a server, TLS included.
     pub connect: Duration,
     /// Between two reads from a server. `None`: a slow prefill is never cut.
@@ -68,6 +122,7 @@ impl Default for Timeouts {
     fn default() -> Self {
         Self {
             head: Duration::from_secs(10),
+            client: Duration::from_secs(30),
             connect: Duration::from_secs(5),
             read: None,
             drain: None,

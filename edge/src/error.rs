@@ -26,7 +26,12 @@ pub(crate) enum Refusal {
     BadRequest,
     HeadTooLarge,
     RequestTimeout,
+    BodyTimeout,
     MethodNotAllowed,
+    /// More connections, or of one address, than are let in.
+    TooManyConnections,
+    /// The process is at its bound of memory.
+    Overloaded,
 }
 
 impl Refusal {
@@ -35,7 +40,7 @@ impl Refusal {
     }
 
     /// Every reason there is.
-    pub(crate) const CODES: [&'static str; 20] = [
+    pub(crate) const CODES: [&'static str; 23] = [
         "bad_path",
         "conflicting_api_keys",
         "invalid_api_key",
@@ -54,7 +59,10 @@ impl Refusal {
         "bad_request",
         "headers_too_large",
         "request_timeout",
+        "body_timeout",
         "method_not_allowed",
+        "too_many_connections",
+        "overloaded",
         Self::OTHER,
     ];
 
@@ -90,7 +98,10 @@ impl Refusal {
 
     /// Whether the rest of the request is not worth reading, so that the connection ends with the answer.
     pub(crate) fn closes(self) -> bool {
-        matches!(self, Self::BodyTooLarge | Self::LengthRequired | Self::BadRequest)
+        matches!(
+            self,
+            Self::BodyTooLarge | Self::LengthRequired | Self::BadRequest | Self::BodyTimeout
+        )
     }
 
     fn parts(self) -> (u16, &'static str, &'static str, &'static str) {
@@ -181,7 +192,7 @@ impl Refusal {
                 431,
                 INVALID,
                 "headers_too_large",
-                "The request's headers are over 64 KiB or more than 100.",
+                "The request's headers are too long or too many.",
             ),
             Self::RequestTimeout => (
                 408,
@@ -189,6 +200,14 @@ impl Refusal {
                 "request_timeout",
                 "The request's headers did not come in time.",
             ),
+            Self::BodyTimeout => (408, INVALID, "body_timeout", "The request's body came too slowly."),
+            Self::TooManyConnections => (
+                503,
+                SERVER,
+                "too_many_connections",
+                "There are more connections than this edge takes, or than it takes from one address.",
+            ),
+            Self::Overloaded => (503, SERVER, "overloaded", "This edge is at its bound of memory."),
             Self::MethodNotAllowed => (405, INVALID, "method_not_allowed", "This edge opens no tunnels."),
         }
     }
@@ -221,6 +240,9 @@ mod tests {
             Refusal::BadRequest,
             Refusal::HeadTooLarge,
             Refusal::RequestTimeout,
+            Refusal::BodyTimeout,
+            Refusal::TooManyConnections,
+            Refusal::Overloaded,
             Refusal::MethodNotAllowed,
         ] {
             assert_eq!(Refusal::CODES[refusal.code_index()], refusal.code());

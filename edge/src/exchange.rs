@@ -63,12 +63,13 @@ pub(crate) struct Exchange {
 impl Exchange {
     /// Decides what becomes of a request from its head.
     pub(crate) fn open(plane: Arc<Plane>, entry_point: Option<Arc<str>>, head: &Head<'_>) -> (Self, Verdict) {
+        let client = plane.trusted_proxies.client(head.client.ip(), head.tls, head.headers);
         let mut exchange = Self {
             plane,
             entry_point,
             started: Instant::now(),
-            client: head.client,
-            tls: head.tls,
+            client: SocketAddr::new(client.address, head.client.port()),
+            tls: client.tls,
             request_id: RequestId::of(head.headers),
             method: head.method.clone(),
             target: None,

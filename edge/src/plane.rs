@@ -8,8 +8,11 @@ use keymap::{ServerUrl, Snapshot};
 use crate::access_log::AccessLog;
 use crate::balance::ServerSet;
 use crate::config::{Bounds, Timeouts};
+use crate::crowd::Crowd;
 use crate::drain::{InFlight, Stop};
 use crate::metrics::Metrics;
+use crate::pressure::Pressure;
+use crate::trusted::TrustedProxies;
 
 pub(crate) struct Plane {
     pub(crate) mappings: Arc<ArcSwap<Snapshot>>,
@@ -20,6 +23,9 @@ pub(crate) struct Plane {
     pub(crate) access_log: Option<AccessLog>,
     pub(crate) in_flight: Arc<InFlight>,
     pub(crate) stop: Stop,
+    pub(crate) crowd: Arc<Crowd>,
+    pub(crate) pressure: Arc<Pressure>,
+    pub(crate) trusted_proxies: TrustedProxies,
 }
 
 pub(crate) fn aggregator_servers(url: &ServerUrl) -> Arc<ServerSet> {

@@ -21,9 +21,11 @@ use crate::admin;
 use crate::carrier::forward::{self, Forwarder};
 use crate::carrier::pingora;
 use crate::config::{Carrier, EdgeConfig, EntryPoint};
+use crate::crowd::Crowd;
 use crate::drain::{InFlight, Stop};
 use crate::metrics::Metrics;
 use crate::plane::{self, Plane};
+use crate::pressure::Pressure;
 use crate::threads::Threads;
 
 /// Connections the kernel holds for us until they are accepted: a burst of clients after a restart.
@@ -90,6 +92,9 @@ impl BoundEdge {
             stop: Stop::default(),
             mappings,
             aggregator: config.aggregator.as_ref().map(plane::aggregator_servers),
+            crowd: Arc::new(Crowd::new(config.bounds.crowd)),
+            pressure: Arc::new(Pressure::default()),
+            trusted_proxies: config.trusted_proxies,
             bounds: config.bounds,
             timeouts: config.timeouts,
             metrics,
@@ -129,6 +134,11 @@ impl BoundEdge {
                     self.threads.handle().spawn(serve)
                 }
             };
+        }
+        if let Some(bytes_max) = self.plane.bounds.memory_bytes_max {
+            self.threads
+                .handle()
+                .spawn(self.plane.pressure.clone().watch(bytes_max));
         }
         if let Some(listener) = self.admin {
             self.threads

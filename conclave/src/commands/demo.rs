@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use aggregator::AggregatorConfig;
 use anyhow::{Context, Result};
-use edge::{BoundEdge, Bounds, EdgeConfig, EntryPoint, Timeouts};
+use edge::{BoundEdge, EdgeConfig, Timeouts};
 use sim::Sim;
 
 use super::aggregator::AggregatorThread;
@@ -113,17 +113,12 @@ fn mapping(server: &DemoServer, url: &str) -> String {
 
 fn edge_config(listen: SocketAddr, aggregator: SocketAddr) -> EdgeConfig {
     EdgeConfig {
-        entry_points: vec![EntryPoint { name: None, listen }],
         aggregator: Some(url_of(aggregator)),
-        admin: None,
-        threads: 1,
-        bounds: Bounds::default(),
         timeouts: Timeouts {
             drain: Some(Duration::from_secs(5)),
             ..Timeouts::default()
         },
-        access_log: None,
-        carrier: edge::Carrier::default(),
+        ..EdgeConfig::at(listen)
     }
 }
 

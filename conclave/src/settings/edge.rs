@@ -4,12 +4,15 @@ use std::net::{Ipv4Addr, SocketAddr};
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result, bail};
-use edge::{AccessLogTarget, Bounds, Carrier, EdgeConfig, EntryPoint, Timeouts};
-use keymap::ServerUrl;
+use edge::{
+    AccessLogTarget, Bounds, Carrier, CrowdBounds, EdgeConfig, EntryPoint, HeadBounds, Timeouts, TrustedProxies,
+};
 use keymap::static_file::StaticFile;
+use keymap::{Network, ServerUrl};
 
 use super::seconds;
 use crate::cli::{CarrierName, DoorArgs};
+use crate::descriptors;
 
 const LISTEN: SocketAddr = SocketAddr::new(std::net::IpAddr::V4(Ipv4Addr::UNSPECIFIED), 8080);
 const AGGREGATOR: &str = "http://127.0.0.1:9080";
@@ -22,11 +25,11 @@ pub(crate) fn compose(door: &DoorArgs, aggregator: Option<ServerUrl>, file: &Sta
         aggregator,
         admin: admin(&door.admin)?,
         threads: door.threads.unwrap_or_else(cores),
-        bounds: Bounds {
-            body_bytes_max: door.body_max_mib.saturating_mul(1 << 20),
-        },
+        bounds: bounds(door),
+        trusted_proxies: trusted_proxies(&door.trusted_proxies)?,
         timeouts: Timeouts {
             head: seconds("--head-timeout", door.head_timeout)?,
+            client: seconds("--client-timeout", door.client_timeout)?,
             connect: seconds("--connect-timeout", door.connect_timeout)?,
             read: door
                 .read_timeout
@@ -43,6 +46,34 @@ pub(crate) fn compose(door: &DoorArgs, aggregator: Option<ServerUrl>, file: &Sta
             CarrierName::PingoraProxy => Carrier::PingoraProxy,
         },
     })
+}
+
+fn bounds(door: &DoorArgs) -> Bounds {
+    Bounds {
+        body_bytes_max: door.body_max_mib.saturating_mul(1 << 20),
+        head: HeadBounds {
+            bytes_max: door.head_max_kib.saturating_mul(1 << 10),
+            line_bytes_max: door.head_line_max_kib.saturating_mul(1 << 10),
+            fields_max: door.head_fields_max.into(),
+        },
+        crowd: CrowdBounds {
+            connections_max: door.connections_max.unwrap_or_else(descriptors::connections_max),
+            per_address_max: door.connections_per_address,
+        },
+        memory_bytes_max: door.memory_max_mib.map(|mib| mib.saturating_mul(1 << 20)),
+    }
+}
+
+fn trusted_proxies(typed: &[String]) -> Result<TrustedProxies> {
+    let network = |text: &String| {
+        Network::parse(text)
+            .with_context(|| format!("--trusted-proxies: {text:?} is no address and no network such as 10.0.0.0/8"))
+    };
+    typed
+        .iter()
+        .map(network)
+        .collect::<Result<_>>()
+        .map(TrustedProxies::new)
 }
 
 /// The names routers may be bound to; `None` where entry points are not told apart.
@@ -129,6 +160,17 @@ fn cores() -> usize {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn trusted_proxies_are_networks() {
+        let typed = |texts: &[&str]| trusted_proxies(&texts.iter().map(ToString::to_string).collect::<Vec<_>>());
+        assert!(typed(&["10.0.0.0/8", "::1"]).is_ok());
+        let error = typed(&["10.0.0.0/8", "gateway"]).expect_err("no network").to_string();
+        assert!(
+            error.contains("--trusted-proxies") && error.contains("gateway"),
+            "{error}"
+        );
+    }
 
     #[test]
     fn the_aggregator_is_a_url_or_none() {

@@ -26,6 +26,7 @@ pub use credential::{Credential, CredentialConflict};
 pub use document::{Position, Problem, Severity};
 pub use key::{ApiKey, KeyHash};
 pub use mapping::{Destination, Mapping, Middleware, MiddlewareKind, Router, Server, ServerUrl, Service, UrlScheme};
+pub use rule::Network;
 pub use table::{Compiler, Decision, Model, Request, Route, Table};
 pub use target::{Target, TargetError, is_server_wide};
 pub use watch::{FileState, FileStatus, Snapshot, Watch, WatchError, WatchOptions, load_once};

@@ -32,6 +32,7 @@ pub(crate) use evaluate::Verdict;
 use expression::{Atom, Expression, Matcher};
 use form::Form;
 pub(crate) use form::Opening;
+pub use network::Network;
 pub(crate) use reach::Reach;
 pub use salvage::salvage_keys;
 

@@ -24,6 +24,7 @@ mod inbound;
 mod kept;
 mod listener;
 mod outgoing;
+mod pace;
 mod refusal;
 mod relay;
 mod reply;
@@ -103,6 +104,7 @@ impl Forwarder {
     /// One request, up to the beginning of its answer; a small one, to its end.
     async fn begin(&self, client: &mut Client, mut request: Request) -> Begun {
         client.terms = request.terms;
+        request.body.within(self.plane.timeouts.client);
         client.terms.keep_alive &= !self.plane.stop.is_stopping();
         let head = request.head(client.address, self.tls);
         let (exchange, verdict) = Exchange::open(self.plane.clone(), self.entry_point.clone(), &head);
@@ -335,6 +337,7 @@ impl From<BodyError> for Trouble {
         match error {
             BodyError::ClientGone => Self::ClientGone,
             BodyError::Malformed => Self::Refused(Refusal::BadRequest),
+            BodyError::TooSlow => Self::Refused(Refusal::BodyTimeout),
         }
     }
 }

@@ -26,7 +26,7 @@ use crate::error::Refusal;
 use crate::exchange::{Exchange, Outcome, Verdict};
 use crate::plane::Plane;
 use crate::request_id::X_REQUEST_ID;
-use crate::rewrite::{Origin, UNBUFFERED, is_event_stream};
+use crate::rewrite::{UNBUFFERED, is_event_stream};
 use crate::upstream::Upstream;
 pub(crate) use downstream::Downstream;
 use head::{asks_for_websocket, content_length};
@@ -130,8 +130,13 @@ impl ProxyHttp for PingoraCarrier {
         exchange.write_target(&mut target);
         request.set_raw_path(&target)?;
         let origin = exchange.origin(&session.req_header().headers, false);
-        for name in Origin::NAMES.into_iter().filter(|name| origin.owns(name.as_bytes())) {
-            request.remove_header(name);
+        let names = request
+            .headers
+            .keys()
+            .filter(|name| origin.owns(name.as_str().as_bytes()));
+        let owned: Vec<_> = names.cloned().collect();
+        for name in owned {
+            request.remove_header(&name);
         }
         let mut set = Ok(());
         origin.each(|name, value| {

@@ -5,7 +5,7 @@ use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::path::Path;
 use std::time::Duration;
 
-use edge::{AccessLogTarget, BoundEdge, Bounds, Carrier, EdgeConfig, EntryPoint, RunningEdge, Timeouts};
+use edge::{AccessLogTarget, BoundEdge, Carrier, EdgeConfig, RunningEdge};
 use keymap::{Watch, WatchOptions};
 
 /// Generous: it is only waited for when something is broken.
@@ -35,18 +35,11 @@ impl World {
         };
         let watch = Watch::start(&mappings, options).expect("a watch");
         let config = EdgeConfig {
-            entry_points: vec![EntryPoint {
-                name: None,
-                listen: SocketAddr::from(([127, 0, 0, 1], 0)),
-            }],
-            aggregator: None,
-            admin: None,
             // What one exchange costs is then the same every time.
             threads: 1,
-            bounds: Bounds::default(),
-            timeouts: Timeouts::default(),
             access_log: with_access_log.then(|| AccessLogTarget::File(log_in(folder.path()))),
             carrier,
+            ..EdgeConfig::at(SocketAddr::from(([127, 0, 0, 1], 0)))
         };
         let bound = BoundEdge::bind(config, watch.snapshot()).expect("free ports");
         Self {

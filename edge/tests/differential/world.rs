@@ -4,7 +4,7 @@ use std::net::SocketAddr;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
-use edge::{BoundEdge, Bounds, Carrier, EdgeConfig, EntryPoint, RunningEdge, Timeouts};
+use edge::{BoundEdge, Carrier, EdgeConfig, RunningEdge, Timeouts};
 use keymap::{Watch, WatchOptions};
 
 use super::case::Case;
@@ -90,20 +90,12 @@ impl World {
 
 fn config(carrier: Carrier) -> EdgeConfig {
     EdgeConfig {
-        entry_points: vec![EntryPoint {
-            name: None,
-            listen: SocketAddr::from(([127, 0, 0, 1], 0)),
-        }],
-        aggregator: None,
-        admin: None,
-        threads: 1,
-        bounds: Bounds::default(),
         timeouts: Timeouts {
             drain: Some(Duration::from_secs(5)),
             ..Timeouts::default()
         },
-        access_log: None,
         carrier,
+        ..EdgeConfig::at(SocketAddr::from(([127, 0, 0, 1], 0)))
     }
 }
 

@@ -6,11 +6,11 @@ use std::sync::Mutex;
 use std::sync::mpsc::channel;
 use std::time::{Duration, Instant};
 
-use edge::Timeouts;
+use edge::{Bounds, CrowdBounds, Timeouts};
 
 use crate::harness::http::Answer;
 use crate::harness::origin::{Origin, pause, read_until};
-use crate::harness::world::{PATIENCE, Terms, World, mapping};
+use crate::harness::world::{PATIENCE, Terms, World, mapping, wait_for};
 
 fn world(timeouts: Timeouts) -> (World, Origin) {
     let origin = Origin::answering("ok");
@@ -30,7 +30,7 @@ fn shown(answer: &Answer) -> (u16, String) {
 fn what_is_no_request_is_told_so_counted_and_let_go() {
     let (world, origin) = world(Timeouts::default());
     let many = "X: y\r\n".repeat(101);
-    let long = "x".repeat(70_000);
+    let (long, line) = ("x".repeat(70_000), "x".repeat(8 << 10));
     let with = |lines: &str| format!("GET / HTTP/1.1\r\nHost: edge\r\nx-api-key: sk\r\n{lines}\r\n");
     for (request, status, code) in [
         ("\u{16}\u{3}\u{1}\u{2}".to_owned(), 400, "bad_request"),
@@ -51,6 +51,7 @@ fn what_is_no_request_is_told_so_counted_and_let_go() {
         ),
         (with(&many), 431, "headers_too_large"),
         (with(&format!("X: {long}\r\n")), 431, "headers_too_large"),
+        (with(&format!("X: {line}\r\n")), 431, "headers_too_large"),
     ] {
         let mut client = world.connect();
         client.write(request.as_bytes());
@@ -65,7 +66,7 @@ fn what_is_no_request_is_told_so_counted_and_let_go() {
     let metrics = world.admin_get("/metrics").text();
     for counted in [
         "conclave_edge_refusals_total{reason=\"bad_request\"} 7",
-        "conclave_edge_refusals_total{reason=\"headers_too_large\"} 2",
+        "conclave_edge_refusals_total{reason=\"headers_too_large\"} 3",
         "conclave_edge_requests_total{code=\"405\"} 1",
     ] {
         assert!(metrics.contains(counted), "{counted} in\n{metrics}");
@@ -89,6 +90,97 @@ fn a_head_has_one_deadline_however_busily_it_trickles() {
     assert_eq!(shown(&client.answer(false)), (408, "request_timeout".to_owned()));
     assert!(begun.elapsed() >= head && begun.elapsed() < PATIENCE);
     assert!(origin.seen().is_empty());
+}
+
+#[test]
+fn a_body_that_trickles_is_let_go_and_one_that_our_server_holds_up_is_not() {
+    let (world, origin) = world(Timeouts {
+        client: Duration::from_millis(400),
+        ..Timeouts::default()
+    });
+    let mut client = world.connect();
+    let begun = Instant::now();
+    client.write(b"POST / HTTP/1.1\r\nHost: edge\r\nx-api-key: sk\r\nContent-Length: 100000\r\n\r\n");
+    while begun.elapsed() < PATIENCE && !has_answer(&client.stream) {
+        client.write(b"x");
+        pause();
+    }
+    assert_eq!(shown(&client.answer(false)), (408, "body_timeout".to_owned()));
+    assert!(begun.elapsed() >= Duration::from_millis(400) && begun.elapsed() < PATIENCE);
+    assert!(origin.seen().is_empty());
+}
+
+#[test]
+fn a_client_that_takes_nothing_of_its_answer_is_let_go_with_its_generation() {
+    let (gone, wait) = channel::<()>();
+    let gone = Mutex::new(gone);
+    let origin = Origin::raw(move |stream| {
+        read_until(stream, "\r\n\r\n");
+        let _ = stream.write_all(b"HTTP/1.1 200 OK\r\nContent-Length: 1000000000\r\n\r\n");
+        // It ends where the edge closes: without that this would wait for a client that takes nothing.
+        while stream.write_all(&[b'x'; 65_536]).is_ok() {}
+        let _ = gone.lock().expect("no panic").send(());
+    });
+    let terms = Terms {
+        timeouts: Timeouts {
+            client: Duration::from_millis(300),
+            ..Timeouts::default()
+        },
+        ..Terms::default()
+    };
+    let files = mapping("a", "Key(`sk`)", std::slice::from_ref(&origin.url));
+    let world = World::on(terms, &[("a.yml", &files)]);
+    let mut client = world.connect();
+    client.write(b"GET / HTTP/1.1\r\nHost: edge\r\nx-api-key: sk\r\n\r\n");
+    wait.recv_timeout(PATIENCE).expect("the server's connection was closed");
+}
+
+#[test]
+fn beyond_the_bound_on_connections_the_door_says_so_and_opens_again() {
+    let origin = Origin::answering("ok");
+    let terms = Terms {
+        bounds: Bounds {
+            crowd: CrowdBounds {
+                connections_max: 2,
+                ..CrowdBounds::default()
+            },
+            ..Bounds::default()
+        },
+        ..Terms::default()
+    };
+    let files = mapping("a", "Key(`sk`)", std::slice::from_ref(&origin.url));
+    let world = World::on(terms, &[("a.yml", &files)]);
+    const GET: &[u8] = b"GET / HTTP/1.1\r\nHost: edge\r\nx-api-key: sk\r\n\r\n";
+    let mut first = world.connect();
+    assert_eq!(first.exchange(GET).status, 200);
+    let mut second = world.connect();
+    assert_eq!(second.exchange(GET).status, 200);
+    let turned_away = world.connect().answer(false);
+    assert_eq!(shown(&turned_away), (503, "too_many_connections".to_owned()));
+    assert_eq!(turned_away.header("retry-after"), Some("1"));
+    // Who is in goes on, and a place given back is a place.
+    assert_eq!(first.exchange(GET).status, 200);
+    first.close();
+    wait_for("a place", || {
+        world.send(std::str::from_utf8(GET).expect("text")).status == 200
+    });
+}
+
+#[test]
+fn at_the_bound_of_memory_new_requests_are_refused() {
+    let origin = Origin::answering("ok");
+    let terms = Terms {
+        bounds: Bounds {
+            memory_bytes_max: Some(1),
+            ..Bounds::default()
+        },
+        ..Terms::default()
+    };
+    let files = mapping("a", "Key(`sk`)", std::slice::from_ref(&origin.url));
+    let world = World::on(terms, &[("a.yml", &files)]);
+    let get = "GET / HTTP/1.1\r\nHost: edge\r\nx-api-key: sk\r\n\r\n";
+    wait_for("the first look at the memory", || world.send(get).status == 503);
+    assert_eq!(shown(&world.send(get)), (503, "overloaded".to_owned()));
 }
 
 fn has_answer(stream: &TcpStream) -> bool {

@@ -1,11 +1,11 @@
-//! A client's address or network, for `ClientIP`.
+//! A client's address or network, for `ClientIP` and trusted proxies.
 
 use std::net::IpAddr;
 
 /// An IPv4 address in IPv6's clothes (`::ffff:192.0.2.1`) is the IPv4 address, in the rule as in the request: a
 /// dual-stack socket reports its IPv4 peers that way.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) struct Network {
+pub struct Network {
     address: IpAddr,
     prefix_bits: u8,
 }
@@ -14,7 +14,8 @@ pub(super) struct Network {
 const MAPPED_BITS: u8 = 96;
 
 impl Network {
-    pub(super) fn parse(text: &str) -> Option<Self> {
+    /// `192.0.2.7`, `10.0.0.0/8`, `2001:db8::/32`. `None` where it is neither an address nor a network.
+    pub fn parse(text: &str) -> Option<Self> {
         let Some((address, length)) = text.split_once('/') else {
             let address = text.parse::<IpAddr>().ok()?.to_canonical();
             return Some(Self {
@@ -41,7 +42,7 @@ impl Network {
         }
     }
 
-    pub(super) fn contains(&self, client: IpAddr) -> bool {
+    pub fn contains(&self, client: IpAddr) -> bool {
         let (network, client, width) = match (self.address, client.to_canonical()) {
             (IpAddr::V4(network), IpAddr::V4(client)) => (network.to_bits().into(), client.to_bits().into(), 32),
             (IpAddr::V6(network), IpAddr::V6(client)) => (network.to_bits(), client.to_bits(), 128),

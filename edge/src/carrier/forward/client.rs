@@ -1,14 +1,14 @@
 //! A client's connection: the stream, and what was read of it before its time.
 
-use std::future::{Future as _, poll_fn};
+use std::future::Future as _;
 use std::io;
 use std::net::SocketAddr;
 use std::pin::{Pin, pin};
 use std::task::{Context, Poll};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use bytes::{BufMut as _, Bytes, BytesMut};
-use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWriteExt as _, ReadBuf};
+use tokio::io::{AsyncRead, AsyncReadExt as _, ReadBuf};
 use tokio::net::TcpStream;
 
 use super::scratch::{self, Filled};
@@ -26,6 +26,8 @@ pub(super) struct Client {
     pub(super) unread: Bytes,
     /// When it last had an answer.
     pub(super) active_at: Instant,
+    /// It is waited for so long to take anything of its answer.
+    patience: Duration,
 }
 
 /// What of the request the answer's form depends on.
@@ -37,25 +39,39 @@ pub(super) struct Terms {
 }
 
 impl Client {
-    pub(super) fn new(stream: TcpStream, address: SocketAddr) -> Self {
+    pub(super) fn new(stream: TcpStream, address: SocketAddr, patience: Duration) -> Self {
         Self {
             stream,
             address,
             terms: Terms::default(),
             unread: Bytes::new(),
             active_at: Instant::now(),
+            patience,
         }
     }
 
     /// All of it, now: a token that waits in a buffer is a late token.
+    ///
+    /// # Errors
+    /// Where it has gone, or takes nothing for longer than its patience: what is sent to it waits in the server, which
+    /// could generate for somebody who listens.
     pub(super) async fn send(&mut self, bytes: &[u8]) -> io::Result<()> {
-        self.stream.write_all(bytes).await
+        let mut left = bytes;
+        while !left.is_empty() {
+            match self.stream.try_write(left) {
+                Ok(0) => return Err(io::ErrorKind::WriteZero.into()),
+                Ok(sent) => left = &left[sent..],
+                // Boxed: a timer is larger than all else that a stream waits with, and few clients are waited for.
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => Box::pin(self.takes_more()).await?,
+                Err(error) => return Err(error),
+            }
+        }
+        Ok(())
     }
 
-    /// What comes next; empty once the client has closed. What is unread must have been taken before.
-    pub(super) async fn read(&mut self) -> io::Result<Filled> {
-        debug_assert!(self.unread.is_empty(), "what was read before comes before");
-        poll_fn(|cx| self.poll_read(cx)).await
+    async fn takes_more(&self) -> io::Result<()> {
+        let writable = tokio::time::timeout(self.patience, self.stream.writable());
+        writable.await.map_err(|_| io::Error::from(io::ErrorKind::TimedOut))?
     }
 
     pub(super) fn poll_read(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<Filled>> {

@@ -1,9 +1,14 @@
-//! A request's body on its way in: where it ends, and which of the client's bytes are payload.
+//! A request's body on its way in: where it ends, which of the client's bytes are payload, and how long they may take.
+
+use std::future::poll_fn;
+use std::task::{Context, Poll};
+use std::time::{Duration, Instant};
 
 use bytes::{Buf, Bytes, BytesMut};
 
 use super::chunks::Chunks;
 use super::client::Client;
+use super::pace::Pace;
 use crate::carrier::discard::{LINGER_BYTES_MAX, SMALL_BYTES_MAX, TIME_MAX};
 
 /// How the client says where its body ends.
@@ -15,11 +20,15 @@ pub(super) enum Framing {
     Chunked(Chunks),
 }
 
+/// Unless the configuration says otherwise.
+const WINDOW: Duration = Duration::from_secs(30);
+
 #[derive(Debug)]
 pub(super) struct Inbound {
     framing: Framing,
     /// The client sends nothing before it is told to go on.
     awaits_continue: bool,
+    pace: Pace,
 }
 
 /// Why no more of a body comes.
@@ -27,6 +36,7 @@ pub(super) struct Inbound {
 pub(super) enum BodyError {
     ClientGone,
     Malformed,
+    TooSlow,
 }
 
 impl Inbound {
@@ -34,7 +44,13 @@ impl Inbound {
         Self {
             framing,
             awaits_continue,
+            pace: Pace::new(WINDOW),
         }
+    }
+
+    /// A client brings a little of its body in each window of this length, or it is let go.
+    pub(super) fn within(&mut self, window: Duration) {
+        self.pace = Pace::new(window);
     }
 
     /// A body that was read to its end, or never was.
@@ -56,6 +72,7 @@ impl Inbound {
 
     /// So much of an announced body was read. True at its end.
     pub(super) fn advance(&mut self, bytes: usize) -> bool {
+        self.pace.note(bytes);
         if let Framing::Length(left) = &mut self.framing {
             *left = left.saturating_sub(bytes as u64);
         }
@@ -64,6 +81,7 @@ impl Inbound {
 
     /// Hands the payload among `bytes` to `sink`. Returns how many of the bytes belong to this body.
     pub(super) fn feed(&mut self, bytes: &[u8], mut sink: impl FnMut(&[u8])) -> Result<usize, BodyError> {
+        self.pace.note(bytes.len());
         match &mut self.framing {
             Framing::None => Ok(0),
             Framing::Length(left) => {
@@ -74,6 +92,16 @@ impl Inbound {
             }
             Framing::Chunked(chunks) => chunks.feed(bytes, sink).map_err(|_| BodyError::Malformed),
         }
+    }
+
+    /// While nothing comes: ready when the client was too slow.
+    pub(super) fn poll_too_slow(&mut self, cx: &mut Context<'_>) -> Poll<BodyError> {
+        self.pace.poll_too_slow(cx).map(|()| BodyError::TooSlow)
+    }
+
+    /// Nothing was read of it since `then`, whatever the client sent.
+    pub(super) fn was_not_read_since(&mut self, then: Instant) {
+        self.pace.waited_for_us(then);
     }
 
     /// Tells a client that waits to be told that its body is wanted.
@@ -99,7 +127,12 @@ impl Inbound {
         if self.is_done() {
             return Ok(());
         }
-        let filled = client.read().await.map_err(|_| BodyError::ClientGone)?;
+        debug_assert!(client.unread.is_empty(), "what was read before comes before");
+        let read = poll_fn(|cx| match client.poll_read(cx) {
+            Poll::Ready(read) => Poll::Ready(read.map_err(|_| BodyError::ClientGone)),
+            Poll::Pending => self.poll_too_slow(cx).map(Err),
+        });
+        let filled = read.await?;
         if filled.bytes().is_empty() {
             return Err(BodyError::ClientGone);
         }

@@ -1,19 +1,28 @@
-//! Accepting connections.
+//! Accepting connections, or turning them away.
 
+use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
-use tokio::net::TcpListener;
+use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::Semaphore;
 
-use super::{Forwarder, session};
+use super::client::Client;
+use super::{Forwarder, refusal, session};
+use crate::crowd::TurnedAway;
+use crate::error::Refusal;
 
 /// Out of descriptors, most likely: accepting at once again would spin, and what ends meanwhile gives some back.
 const PAUSE_AFTER_ERROR: Duration = Duration::from_millis(50);
+
+/// Connections that are told why they are turned away, at a time; who comes beyond that just finds the door shut.
+const FAREWELLS_MAX: usize = 256;
 
 /// Accepts until the edge stops. What was accepted goes on by itself.
 pub(crate) async fn serve(forwarder: Arc<Forwarder>, listener: TcpListener) {
     let plane = forwarder.plane.clone();
     let mut failing = false;
+    let farewells = Arc::new(Semaphore::new(FAREWELLS_MAX));
     loop {
         let accepted = tokio::select! {
             accepted = listener.accept() => accepted,
@@ -22,7 +31,10 @@ pub(crate) async fn serve(forwarder: Arc<Forwarder>, listener: TcpListener) {
         match accepted {
             Ok((stream, address)) => {
                 failing = false;
-                tokio::spawn(session::run(forwarder.clone(), stream, address));
+                match plane.crowd.enter(address.ip()) {
+                    Ok(guest) => drop(tokio::spawn(session::run(forwarder.clone(), stream, address, guest))),
+                    Err(reason) => turn_away(&forwarder, &farewells, (stream, address), reason),
+                }
             }
             Err(error) => {
                 if !std::mem::replace(&mut failing, true) {
@@ -32,4 +44,24 @@ pub(crate) async fn serve(forwarder: Arc<Forwarder>, listener: TcpListener) {
             }
         }
     }
+}
+
+/// Says so, where that costs little; the connection ends either way.
+fn turn_away(
+    forwarder: &Arc<Forwarder>,
+    farewells: &Arc<Semaphore>,
+    (stream, address): (TcpStream, SocketAddr),
+    reason: TurnedAway,
+) {
+    tracing::debug!(?reason, "a connection is turned away");
+    let Ok(farewell) = farewells.clone().try_acquire_owned() else {
+        forwarder.plane.metrics.refused(Refusal::TooManyConnections);
+        return;
+    };
+    let forwarder = forwarder.clone();
+    tokio::spawn(async move {
+        let mut client = Client::new(stream, address, forwarder.plane.timeouts.client);
+        refusal::send_without_request(&mut client, Refusal::TooManyConnections, &forwarder.plane).await;
+        drop(farewell);
+    });
 }

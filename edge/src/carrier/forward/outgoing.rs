@@ -6,6 +6,7 @@ use std::io::Write as _;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll, ready};
+use std::time::Instant;
 
 use bytes::{Buf, Bytes};
 use tokio::io::{AsyncWrite as _, AsyncWriteExt as _};
@@ -172,18 +173,25 @@ impl Outgoing {
             self.forget_what_cannot_be_kept();
             let begin = self.wire.len();
             // Whichever is first: more of the body, or the beginning of an answer.
-            let next = poll_fn(|cx| match scratch::poll_read(connection, cx) {
-                Poll::Ready(read) => Poll::Ready(read.map(Some).map_err(|_| SendError::Upstream)),
-                Poll::Pending => self.poll_more(client, body, exchange, cx).map_ok(|()| None),
+            let next = poll_fn(|cx| {
+                if let Poll::Ready(read) = scratch::poll_read(connection, cx) {
+                    return Poll::Ready(read.map(Some).map_err(|_| SendError::Upstream));
+                }
+                if let Poll::Ready(read) = self.poll_more(client, body, exchange, cx) {
+                    return Poll::Ready(read.map(|()| None));
+                }
+                body.poll_too_slow(cx).map(|error| Err(SendError::Body(error)))
             });
             match next.await? {
                 None => {}
                 Some(first) if first.bytes().is_empty() => return Err(SendError::Upstream),
                 Some(first) => return Ok(self.early(first, Vec::new())),
             }
+            let pushed_at = Instant::now();
             if let Some(early) = self.push(begin, connection).await? {
                 return Ok(early);
             }
+            body.was_not_read_since(pushed_at);
         }
         self.forget_what_cannot_be_kept();
         Ok(Sent::Whole)

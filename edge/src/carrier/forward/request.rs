@@ -3,6 +3,7 @@
 //! RFC 9112 where it leaves no choice, and the strict side where it does: what two readers could take for two requests
 //! is refused here, so that no server behind us is asked.
 
+use std::mem::MaybeUninit;
 use std::ops::Range;
 
 use bytes::{Buf as _, Bytes};
@@ -11,12 +12,8 @@ use http::{HeaderMap, HeaderName, HeaderValue, Method, header};
 use super::chunks::Chunks;
 use super::client::Terms;
 use super::inbound::{Framing, Inbound};
+use crate::config::HeadBounds;
 use crate::exchange::Head;
-
-/// Line and headers together. Clients with large cookies stay below 16 KiB.
-pub(super) const HEAD_BYTES_MAX: usize = 64 * 1024;
-
-const HEADERS_MAX: usize = 100;
 
 pub(super) struct Request {
     pub(super) method: Method,
@@ -45,15 +42,19 @@ pub(super) enum HeadError {
 
 impl Request {
     /// Reads one head from the front of `bytes` and takes it off; what follows stays. `None`: more must come.
-    pub(super) fn take(bytes: &mut Bytes) -> Result<Option<Self>, HeadError> {
-        let mut headers = [httparse::EMPTY_HEADER; HEADERS_MAX];
-        let mut parsed = httparse::Request::new(&mut headers);
-        let head_bytes = match parsed.parse(bytes) {
-            Ok(httparse::Status::Complete(head_bytes)) if head_bytes <= HEAD_BYTES_MAX => head_bytes,
-            Ok(httparse::Status::Partial) if bytes.len() < HEAD_BYTES_MAX => return Ok(None),
+    pub(super) fn take(bytes: &mut Bytes, bounds: &HeadBounds) -> Result<Option<Self>, HeadError> {
+        let mut headers = [const { MaybeUninit::uninit() }; HeadBounds::FIELDS_MAX];
+        let fields_max = bounds.fields_max.min(HeadBounds::FIELDS_MAX);
+        let mut parsed = httparse::Request::new(&mut []);
+        let head_bytes = match parsed.parse_with_uninit_headers(bytes, &mut headers[..fields_max]) {
+            Ok(httparse::Status::Complete(head_bytes)) if head_bytes <= bounds.bytes_max => head_bytes,
+            Ok(httparse::Status::Partial) if bytes.len() < bounds.bytes_max => return Ok(None),
             Ok(_) | Err(httparse::Error::TooManyHeaders) => return Err(HeadError::TooLarge),
             Err(_) => return Err(HeadError::Malformed),
         };
+        if has_longer_line(&bytes[..head_bytes], bounds.line_bytes_max) {
+            return Err(HeadError::TooLarge);
+        }
         let request = Self::of(&parsed, bytes, head_bytes)?;
         bytes.advance(head_bytes);
         if bytes.is_empty() {
@@ -122,6 +123,12 @@ impl Request {
 /// A line that ends in LF alone is one line to some readers and the middle of one to others.
 fn has_bare_line_feed(head: &[u8]) -> bool {
     memchr::memchr_iter(b'\n', head).any(|at| at == 0 || head[at - 1] != b'\r')
+}
+
+fn has_longer_line(head: &[u8], bytes_max: usize) -> bool {
+    let mut begin = 0;
+    head.len() > bytes_max
+        && memchr::memchr_iter(b'\n', head).any(|end| end + 1 - std::mem::replace(&mut begin, end + 1) > bytes_max)
 }
 
 fn fields(parsed: &[httparse::Header<'_>], head: &Bytes) -> Result<(HeaderMap, Vec<Line>), HeadError> {
@@ -229,7 +236,7 @@ mod tests {
 
     fn take(text: &str) -> Result<Option<(Request, String)>, HeadError> {
         let mut bytes = Bytes::copy_from_slice(text.as_bytes());
-        let request = Request::take(&mut bytes)?;
+        let request = Request::take(&mut bytes, &HeadBounds::default())?;
         Ok(request.map(|request| (request, String::from_utf8_lossy(&bytes).into_owned())))
     }
 
@@ -305,12 +312,16 @@ mod tests {
 
     #[test]
     fn heads_are_bounded() {
-        let many = "X: y\r\n".repeat(HEADERS_MAX);
-        let long = "x".repeat(HEAD_BYTES_MAX);
+        let bounds = HeadBounds::default();
+        let many = "X: y\r\n".repeat(bounds.fields_max);
+        let long = "x".repeat(bounds.bytes_max);
+        let line = "x".repeat(bounds.line_bytes_max);
         for head in [
             format!("GET / HTTP/1.1\r\nHost: a\r\n{many}\r\n"),
             format!("GET / HTTP/1.1\r\nHost: a\r\nX: {long}"),
             format!("GET /{long} HTTP/1.1\r\nHost: a\r\n\r\n"),
+            format!("GET /{line} HTTP/1.1\r\nHost: a\r\n\r\n"),
+            format!("GET / HTTP/1.1\r\nHost: a\r\nX: {line}\r\n\r\n"),
         ] {
             assert_eq!(take(&head).err(), Some(HeadError::TooLarge), "{}", &head[..30]);
         }

@@ -18,9 +18,10 @@ use tokio::net::TcpStream;
 use tokio::time::Sleep;
 
 use super::client::Client;
-use super::request::{HEAD_BYTES_MAX, HeadError, Request};
+use super::request::{HeadError, Request};
 use super::scratch::Filled;
 use super::{Begun, Forwarder, refusal};
+use crate::crowd::Guest;
 use crate::error::Refusal;
 
 /// A kept-alive client that says nothing for so long is let go; the SDKs' pools keep theirs for less.
@@ -32,10 +33,10 @@ enum Event {
     TooLate,
 }
 
-pub(super) async fn run(forwarder: Arc<Forwarder>, stream: TcpStream, address: SocketAddr) {
+pub(super) async fn run(forwarder: Arc<Forwarder>, stream: TcpStream, address: SocketAddr, _guest: Guest) {
     let plane = &forwarder.plane;
     let _counted = plane.in_flight.enter();
-    let mut client = Client::new(stream, address);
+    let mut client = Client::new(stream, address, plane.timeouts.client);
     let mut timer = pin!(tokio::time::sleep(IDLE_MAX));
     let mut stopped = pin!(plane.stop.stopped());
     // Once is enough: it is the same task that waits, for as long as the connection lives.
@@ -45,6 +46,10 @@ pub(super) async fn run(forwarder: Arc<Forwarder>, stream: TcpStream, address: S
     })
     .await;
     while let Some(request) = next_request(&forwarder, &mut client, timer.as_mut()).await {
+        if plane.pressure.is_high() {
+            refuse(&forwarder, &mut client, Refusal::Overloaded).await;
+            break;
+        }
         let begun = Box::pin(forwarder.begin(&mut client, request)).await;
         let goes_on = match begun {
             Begun::Ended { goes_on } => goes_on,
@@ -64,7 +69,7 @@ async fn next_request(forwarder: &Forwarder, client: &mut Client, mut timer: Pin
     let mut may_be_whole = !client.unread.is_empty();
     loop {
         if may_be_whole {
-            match Request::take(&mut client.unread) {
+            match Request::take(&mut client.unread, &forwarder.plane.bounds.head) {
                 Ok(Some(request)) => return Some(request),
                 Ok(None) if !has_begun => {
                     has_begun = true;
@@ -90,7 +95,7 @@ async fn next_request(forwarder: &Forwarder, client: &mut Client, mut timer: Pin
                 // Lines are few, so a head that comes byte by byte is not read from its start for each byte.
                 may_be_whole = !has_begun
                     || memchr::memchr(b'\n', filled.bytes()).is_some()
-                    || client.unread.len() >= HEAD_BYTES_MAX;
+                    || client.unread.len() >= forwarder.plane.bounds.head.bytes_max;
             }
             Event::TooLate if has_begun => return refuse(forwarder, client, Refusal::RequestTimeout).await,
             _ => return None,

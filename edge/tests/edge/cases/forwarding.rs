@@ -103,7 +103,10 @@ fn bodies_pass_whole_whatever_their_size_and_framing() {
 fn a_body_over_the_bound_is_refused_announced_or_not() {
     let origin = Origin::answering("ok");
     let terms = Terms {
-        bounds: Bounds { body_bytes_max: 1000 },
+        bounds: Bounds {
+            body_bytes_max: 1000,
+            ..Bounds::default()
+        },
         ..Terms::default()
     };
     let world = World::on(
@@ -273,4 +276,29 @@ fn a_server_that_switches_unasked_is_502() {
     });
     let world = world_of(&origin);
     assert_eq!(world.send(&format!("GET / HTTP/1.1\r\n{KEY}\r\n")).status, 502);
+}
+
+#[test]
+fn what_is_said_about_the_client_is_believed_of_trusted_proxies_only() {
+    let origin = Origin::answering("ok");
+    let files = mapping("a", "Key(`sk`)", std::slice::from_ref(&origin.url));
+    let request = "GET / HTTP/1.1\r\nHost: edge\r\nx-api-key: sk\r\nX-Forwarded-For: 6.6.6.6, 203.0.113.9\r\n\
+                   X_Real_IP: 6.6.6.6\r\nX-Forwarded-Proto: https\r\n\r\n";
+    let loopback = edge::TrustedProxies::new(vec![keymap::Network::parse("127.0.0.0/8").expect("a network")]);
+    for (trusted_proxies, address, proto) in [
+        (edge::TrustedProxies::default(), "127.0.0.1", "http"),
+        (loopback, "203.0.113.9", "https"),
+    ] {
+        let terms = Terms {
+            trusted_proxies,
+            ..Terms::default()
+        };
+        let world = World::on(terms, &[("a.yml", &files)]);
+        assert_eq!(world.send(request).status, 200);
+        let seen = origin.seen().pop().expect("a request");
+        assert_eq!(seen.header("x-forwarded-for"), Some(address));
+        assert_eq!(seen.header("x-real-ip"), Some(address));
+        assert_eq!(seen.header("x-forwarded-proto"), Some(proto));
+        assert_eq!(seen.header("x_real_ip"), None);
+    }
 }

@@ -6,7 +6,7 @@ use std::sync::Mutex;
 use std::sync::mpsc::channel;
 use std::time::Duration;
 
-use edge::{BoundEdge, EdgeConfig, EntryPoint, StartError, Timeouts};
+use edge::{BoundEdge, EdgeConfig, StartError, Timeouts};
 use keymap::{Watch, WatchOptions};
 
 use crate::harness::origin::Origin;
@@ -26,14 +26,8 @@ fn a_taken_port_is_a_plain_error() {
     };
     let watch = Watch::start(folder.path(), options).expect("a watch");
     let config = EdgeConfig {
-        entry_points: vec![EntryPoint { name: None, listen }],
-        aggregator: None,
-        admin: None,
-        threads: 1,
-        bounds: edge::Bounds::default(),
-        timeouts: Timeouts::default(),
-        access_log: None,
         carrier: crate::CARRIER,
+        ..EdgeConfig::at(listen)
     };
     match BoundEdge::bind(config, watch.snapshot()) {
         Err(error @ StartError::Bind { .. }) => assert!(error.to_string().contains(&listen.to_string()), "{error}"),

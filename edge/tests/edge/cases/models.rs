@@ -125,7 +125,10 @@ fn a_chunked_body_is_routed_too() {
 
 #[test]
 fn an_unbounded_body_is_not_gathered() {
-    let two = two_models(Bounds { body_bytes_max: 1000 });
+    let two = two_models(Bounds {
+        body_bytes_max: 1000,
+        ..Bounds::default()
+    });
     let answer = post(&two.world, &"x".repeat(1001));
     assert_eq!((answer.status, answer.code().as_str()), (413, "request_too_large"));
 }

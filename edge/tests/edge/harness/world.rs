@@ -4,7 +4,7 @@ use std::net::SocketAddr;
 use std::path::Path;
 use std::time::{Duration, Instant};
 
-use edge::{BoundEdge, Bounds, EdgeConfig, EntryPoint, RunningEdge, Timeouts};
+use edge::{BoundEdge, Bounds, EdgeConfig, EntryPoint, RunningEdge, Timeouts, TrustedProxies};
 use keymap::{ServerUrl, Watch, WatchOptions};
 
 use super::http::{Answer, Connection};
@@ -27,6 +27,7 @@ pub(crate) struct Terms {
     pub(crate) bounds: Bounds,
     pub(crate) timeouts: Timeouts,
     pub(crate) entry_point: Option<&'static str>,
+    pub(crate) trusted_proxies: TrustedProxies,
 }
 
 impl World {
@@ -62,8 +63,9 @@ impl World {
             },
             bounds: terms.bounds,
             timeouts: terms.timeouts,
-            access_log: None,
+            trusted_proxies: terms.trusted_proxies,
             carrier: crate::CARRIER,
+            ..EdgeConfig::at(loopback)
         };
         let bound = BoundEdge::bind(config, watch.snapshot()).expect("free ports");
         let (address, admin) = (bound.addresses()[0], bound.admin_address().expect("an admin address"));
