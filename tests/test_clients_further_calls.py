@@ -28,6 +28,7 @@ def gateway(tmp_path_factory):
             {"name": "words", "type": "openai", "url": llamas[0].url},
             {"name": "vectors", "type": "openai", "url": llamas[1].url},
         ],
+        "council": {"listed": False},
     }))
     aggregator = Aggregator(mappings, folder, "--config", folder / "config.yaml")
     eventually(lambda: len(aggregator.http.get("/v1/models").json()["data"]) == 2, what="both models")

@@ -44,6 +44,7 @@ def gateway(tmp_path_factory):
             {"name": kind, "type": kind, "url": origin.url, "models": [f"only-{kind}"], "api_key": "${PROVIDER_KEY}"}
             for kind, origin in origins.items()
         ],
+        "council": {"listed": False},
         "routing": {"heartbeat_interval": 3600},
     }))
     aggregator = Aggregator(

@@ -34,7 +34,9 @@ def webui(tmp_path_factory):
     llama = Llama(folder, MODEL, Shape(end_bias=2))
     # A mapped backend, as Conclave's own users have them.
     (mappings / "tiny.yml").write_text(keyed("tiny", "API_KEY-1", llama.url))
-    aggregator = Aggregator(mappings, folder)
+    # With a file of council-router's, councils are listed.
+    (folder / "config.yaml").write_text("council: {listed: true}\n")
+    aggregator = Aggregator(mappings, folder, "--config", folder / "config.yaml")
     wire = Relay(aggregator.url)
     process, url = start_on_free_ports(lambda: start(folder))
     http = httpx.Client(base_url=url, timeout=60)
@@ -125,3 +127,16 @@ def test_chat_through(webui, connection, path, stream):
         assert any(choice["delta"].get("content") for choice in choices)
     else:
         assert reply.json()["choices"][0]["message"]["role"] == "assistant"
+
+
+@pytest.mark.parametrize("connection", ["by-openai", "by-ollama"])
+def test_a_council_is_chosen_in_the_list_of_models(webui, connection):
+    model = f"{connection}.council/debate"
+    assert model in {listed["id"] for listed in webui.http.get("/api/models", params={"refresh": "true"}).json()["data"]}
+    reply = webui.http.post("/api/chat/completions", json={"model": model, "messages": ASKED, "stream": True}, timeout=300)
+    assert reply.status_code == 200, reply.text
+    events = [line.removeprefix("data: ") for line in reply.text.splitlines() if line.startswith("data: ")]
+    assert events[-1] == "[DONE]"
+    deltas = [choice["delta"] for event in events[:-1] for choice in json.loads(event).get("choices", [])]
+    assert any(delta.get("content") for delta in deltas)
+    assert "Round 2: opponent" in "".join(delta.get("reasoning_content") or "" for delta in deltas)

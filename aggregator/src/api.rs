@@ -1,12 +1,16 @@
 //! HTTP handlers: thin. They take prepared bytes from the rooms that own them and decide nothing.
 
 pub(crate) mod admin;
+pub(crate) mod council;
 pub(crate) mod health;
 pub(crate) mod inference;
+pub(crate) mod metrics;
 pub(crate) mod models;
 pub(crate) mod ollama;
+pub(crate) mod responses;
 pub(crate) mod root;
 pub(crate) mod stats;
+pub(crate) mod usage;
 
 use axum::http::header::CONTENT_TYPE;
 use axum::response::{IntoResponse, Response};

@@ -14,11 +14,15 @@ use crate::backend::{Client, Identity, MappingFeed, Poller, Sources, TargetRules
 use crate::catalogue::Catalogue;
 use crate::config::AggregatorConfig;
 use crate::config_file::{ConfigFile, ConfigFollower, CurrentConfig, InferenceAuth};
+use crate::council::{Council, LibraryFollower};
 use crate::fleet::{Fleet, Upstream};
-use crate::gateway::{Gateway, Guard};
+use crate::gateway::{Gateway, Guard, Tap};
+use crate::ingest;
+use crate::metrics::Metrics;
 use crate::router::{AppState, router};
 use crate::server;
 use crate::stats::{self, StatsBoard};
+use crate::store::{Store, StoreError};
 use crate::tasks::Tasks;
 
 /// Background tasks hold nothing that must be finished; this is for the scheduler's sake.
@@ -32,7 +36,7 @@ impl Aggregator {
     /// Takes the address and checks what can only be checked on this machine.
     ///
     /// # Errors
-    /// [`StartError`], where the address or the HTTP client cannot be had.
+    /// [`StartError`], where the address, the HTTP client or the journal cannot be had.
     pub async fn bind(config: AggregatorConfig, feed: MappingFeed) -> Result<Bound, StartError> {
         let asked = format!("{}:{}", config.host, config.port);
         let listener = TcpListener::bind((config.host.as_str(), config.port))
@@ -47,6 +51,14 @@ impl Aggregator {
         let identity = Identity::new();
         let client = Client::new(&config.backends, &identity).map_err(StartError::Client)?;
         let upstream = Upstream::new(&identity).map_err(StartError::Client)?;
+        let tap = config
+            .capture
+            .as_ref()
+            .map(Tap::open)
+            .transpose()
+            .map_err(StartError::Journal)?;
+        let store = config.store.clone().map(Store::open).transpose();
+        let store = store.map_err(StartError::Store)?;
         Ok(Bound {
             config,
             feed,
@@ -55,6 +67,8 @@ impl Aggregator {
             identity,
             client,
             upstream,
+            tap,
+            store,
         })
     }
 }
@@ -68,6 +82,8 @@ pub struct Bound {
     identity: Identity,
     client: Client,
     upstream: Upstream,
+    tap: Option<Tap>,
+    store: Option<Store>,
 }
 
 impl Bound {
@@ -102,6 +118,8 @@ impl Bound {
             identity,
             client,
             upstream,
+            tap,
+            store,
         } = self;
         let mut tasks = Tasks::new();
         let catalogue = Arc::new(Catalogue::new(config.backends.mapping_timeout));
@@ -118,6 +136,9 @@ impl Bound {
             let follower = ConfigFollower::new(source, Arc::clone(&settings));
             tasks.spawn("configuration watch", follower.run(tasks.stop_signal()));
         }
+        let council = Council::new(Arc::clone(&settings));
+        let follower = LibraryFollower::new(&council, Arc::clone(&catalogue));
+        tasks.spawn("council templates watch", follower.run(tasks.stop_signal()));
         let (fleet, hurries) = Fleet::new(upstream);
         let fleet = Arc::new(fleet);
         let sources = Sources {
@@ -129,7 +150,11 @@ impl Bound {
         let poller = Poller::new(config.backends, rules, sources, client, published);
         tasks.spawn("backend poller", poller.run(tasks.stop_signal()));
         stats::spawn(&mut tasks, config.stats, &board);
-        let gateway = Arc::new(Gateway::new(Arc::clone(&fleet), identity.clone(), guard));
+        let gateway = Arc::new(Gateway::new(Arc::clone(&fleet), identity.clone(), guard, tap, council));
+        let ingest = config.ingest.zip(store.clone());
+        let metrics = Metrics {
+            ingest: ingest.and_then(|(config, store)| ingest::spawn(&mut tasks, &config, store)),
+        };
         let working = Arc::clone(&fleet);
         let routes = router(AppState {
             gateway,
@@ -138,6 +163,8 @@ impl Bound {
             settings,
             stats: board,
             identity,
+            store,
+            metrics,
         });
         tasks.spawn(
             "listener",
@@ -177,6 +204,8 @@ impl fmt::Debug for Bound {
 pub enum StartError {
     Bind { asked: String, source: std::io::Error },
     Client(reqwest::Error),
+    Journal(capture::Error),
+    Store(StoreError),
 }
 
 impl fmt::Display for StartError {
@@ -187,6 +216,8 @@ impl fmt::Display for StartError {
                 "the aggregator cannot listen on {asked}: {source}\n    fix:   choose a free address with --host and --port"
             ),
             Self::Client(source) => write!(f, "the HTTP client for backends cannot be built: {source}"),
+            Self::Journal(source) => write!(f, "the aggregator cannot keep what passes (--journal): {source}"),
+            Self::Store(source) => source.fmt(f),
         }
     }
 }
@@ -196,6 +227,8 @@ impl std::error::Error for StartError {
         match self {
             Self::Bind { source, .. } => Some(source),
             Self::Client(source) => Some(source),
+            Self::Journal(source) => Some(source),
+            Self::Store(source) => Some(source),
         }
     }
 }

@@ -26,6 +26,8 @@ pub(crate) struct Catalogue {
     /// No reader waits past this, however many backends there are.
     first_round_deadline: Instant,
     demand: Notify,
+    /// What is listed beside the backends' models, and before them where names are the same: councils.
+    own: ArcSwap<ModelList>,
 }
 
 /// One state of the catalogue.
@@ -51,6 +53,7 @@ impl Catalogue {
             first_round_done: watch::Sender::new(false),
             first_round_deadline: Instant::now() + mapping_timeout + FIRST_ROUND_SLACK,
             demand: Notify::new(),
+            own: ArcSwap::default(),
         }
     }
 
@@ -71,6 +74,15 @@ impl Catalogue {
 
     pub(crate) fn backends(&self) -> BackendCount {
         self.current.load().backends
+    }
+
+    /// What is to be listed beside the backends' models, from the next edition on.
+    pub(crate) fn list_also(&self, own: ModelList) {
+        self.own.store(Arc::new(own));
+    }
+
+    pub(crate) fn own(&self) -> Arc<ModelList> {
+        self.own.load_full()
     }
 
     pub(crate) fn publish(&self, body: Bytes, backends: BackendCount) {

@@ -7,7 +7,10 @@ use std::time::Duration;
 
 use crate::backend::{BackendKeys, SkipPatterns};
 use crate::config_file::ConfigSource;
+use crate::gateway::CaptureConfig;
+use crate::ingest::IngestConfig;
 use crate::stats::StatsConfig;
+use crate::store::StoreConfig;
 
 #[derive(Debug, Clone)]
 pub struct AggregatorConfig {
@@ -22,6 +25,12 @@ pub struct AggregatorConfig {
     pub server: ServerBounds,
     /// `config.yaml`, followed while the service runs.
     pub file: Option<ConfigSource>,
+    /// Where the gateway's exchanges are kept. `None`: they are not.
+    pub capture: Option<CaptureConfig>,
+    /// Where responses are kept; `None` keeps none.
+    pub store: Option<StoreConfig>,
+    /// Which journals are read into the store.
+    pub ingest: Option<IngestConfig>,
 }
 
 impl Default for AggregatorConfig {
@@ -34,6 +43,9 @@ impl Default for AggregatorConfig {
             stats: StatsConfig::default(),
             server: ServerBounds::default(),
             file: None,
+            capture: None,
+            store: None,
+            ingest: None,
         }
     }
 }

@@ -127,6 +127,7 @@ impl ConfigFile {
 
 fn read_root(root: Node<'_>, lookup: Lookup<'_>, report: &mut Report<'_>) -> ConfigFile {
     let mut file = ConfigFile::without_file(lookup);
+    file.council.is_listed = true;
     if matches!(root.value, Value::Null) {
         return file;
     }

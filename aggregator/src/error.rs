@@ -8,6 +8,9 @@ use axum::http::{Method, StatusCode, Uri};
 use axum::response::{IntoResponse, Response};
 use serde_json::json;
 
+use crate::api::responses::BadQuery;
+use crate::store::StoreError;
+
 /// A path is repeated in a message up to this many characters: enough to recognise a typing error.
 const PATH_CHARS_MAX: usize = 200;
 
@@ -29,6 +32,16 @@ pub(crate) enum ApiError {
     AdminToken,
     /// `limit` or `cursor` cannot be read.
     BadPage,
+    /// A parameter of the query is unknown, repeated, or not in its form.
+    BadQuery(BadQuery),
+    /// Responses are not kept.
+    StorageOff,
+    /// No response with this id is kept.
+    UnknownResponse,
+    /// Everything would be deleted: nobody means that by leaving the filters out.
+    NoFilter,
+    /// The store refuses or fails.
+    Store(StoreError),
 }
 
 impl ApiError {
@@ -41,7 +54,12 @@ impl ApiError {
             Self::UnknownModel => StatusCode::NOT_FOUND,
             Self::AdminClosed => StatusCode::FORBIDDEN,
             Self::AdminToken => StatusCode::UNAUTHORIZED,
-            Self::BadPage => StatusCode::BAD_REQUEST,
+            Self::BadPage | Self::BadQuery(_) | Self::NoFilter => StatusCode::BAD_REQUEST,
+            Self::StorageOff | Self::UnknownResponse => StatusCode::NOT_FOUND,
+            Self::Store(StoreError::SearchOff) => StatusCode::CONFLICT,
+            Self::Store(StoreError::Full) => StatusCode::INSUFFICIENT_STORAGE,
+            Self::Store(StoreError::Busy | StoreError::Closed) => StatusCode::SERVICE_UNAVAILABLE,
+            Self::Store(_) => StatusCode::INTERNAL_SERVER_ERROR,
         }
     }
 
@@ -55,7 +73,14 @@ impl ApiError {
             Self::UnknownModel => ("invalid_request_error", "model_not_found"),
             Self::AdminClosed => ("invalid_request_error", "admin_closed"),
             Self::AdminToken => ("authentication_error", "invalid_admin_token"),
-            Self::BadPage => ("invalid_request_error", "invalid_query"),
+            Self::BadPage | Self::BadQuery(_) => ("invalid_request_error", "invalid_query"),
+            Self::NoFilter => ("invalid_request_error", "filter_required"),
+            Self::StorageOff => ("invalid_request_error", "storage_disabled"),
+            Self::UnknownResponse => ("invalid_request_error", "response_not_found"),
+            Self::Store(StoreError::SearchOff) => ("invalid_request_error", "full_text_search_disabled"),
+            Self::Store(StoreError::Full) => ("server_error", "storage_full"),
+            Self::Store(StoreError::Busy | StoreError::Closed) => ("server_error", "storage_busy"),
+            Self::Store(_) => ("server_error", "storage_failed"),
         }
     }
 
@@ -75,7 +100,40 @@ impl ApiError {
                 .to_owned(),
             Self::AdminToken => "The admin endpoints want `Authorization: Bearer` and the admin token.".to_owned(),
             Self::BadPage => "This list takes `limit`, a whole number, and `cursor`.".to_owned(),
+            Self::BadQuery(bad) => bad.message(),
+            Self::NoFilter => {
+                "This deletes what its filters let through, so it wants at least one. To delete all there \
+                               is, say so: `from=1970-01-01`."
+                    .to_owned()
+            }
+            Self::StorageOff => "Responses are not kept here. Set `response_storage.enabled` in config.yaml, or start \
+                                 with --db-path."
+                .to_owned(),
+            Self::UnknownResponse => "No response with this id is kept.".to_owned(),
+            Self::Store(error) => store_message(error).to_owned(),
         }
+    }
+}
+
+/// What a client may know of the store's failures.
+fn store_message(error: &StoreError) -> &'static str {
+    match error {
+        StoreError::SearchOff => {
+            "`text` needs full-text search, which is switched off: `response_storage.full_text_search` in config.yaml."
+        }
+        StoreError::Full => "The response store's disk is full.",
+        StoreError::Busy | StoreError::Closed => "The response store is busy; try again in a moment.",
+        StoreError::Damaged(_) => "The response store holds something that cannot be read back; the log says what.",
+        _ => "The response store failed; the log says why.",
+    }
+}
+
+impl From<StoreError> for ApiError {
+    fn from(error: StoreError) -> Self {
+        if !matches!(error, StoreError::SearchOff) {
+            tracing::warn!(%error, "an admin request failed");
+        }
+        Self::Store(error)
     }
 }
 

@@ -13,12 +13,14 @@
 mod affinity;
 mod asked;
 mod bounded;
+mod deliberation;
 mod describe;
 mod endpoint;
 mod exchange;
 mod flow;
 mod guard;
 mod headers;
+mod inquiry;
 mod missing;
 mod named;
 mod outbound;
@@ -26,9 +28,13 @@ mod redact;
 mod refusal;
 mod relay;
 mod setback;
+mod tap;
 
 pub(crate) use endpoint::Endpoint;
 pub(crate) use guard::Guard;
+pub(crate) use inquiry::Inquirer;
+pub use tap::CaptureConfig;
+pub(crate) use tap::{Peer, Tap};
 
 use std::collections::HashMap;
 use std::fmt;
@@ -43,6 +49,7 @@ use dialect::{Failure, FailureKind};
 
 use crate::backend::{BackendKind, Identity};
 use crate::choice::Ask;
+use crate::council::Council;
 use crate::fleet::Fleet;
 use affinity::Affinity;
 use asked::{Asked, Told};
@@ -52,6 +59,7 @@ use headers::RequestId;
 use missing::Missing;
 use refusal::Refusal;
 use setback::Setbacks;
+use tap::{Attempts, Branches, Kept};
 
 /// What a request's body may take, as at the edge: long contexts and images as base64.
 const BODY_BYTES_MAX: usize = 256 << 20;
@@ -66,10 +74,13 @@ pub(crate) struct Gateway {
     affinity: Affinity,
     missing: Missing,
     signatures: Arc<Mutex<Signatures>>,
+    /// `None`: nothing is kept.
+    tap: Option<Tap>,
+    pub(crate) council: Council,
 }
 
 impl Gateway {
-    pub(crate) fn new(fleet: Arc<Fleet>, identity: Identity, guard: Guard) -> Self {
+    pub(crate) fn new(fleet: Arc<Fleet>, identity: Identity, guard: Guard, tap: Option<Tap>, council: Council) -> Self {
         Self {
             fleet,
             identity,
@@ -77,25 +88,37 @@ impl Gateway {
             affinity: Affinity::new(),
             missing: Missing::default(),
             signatures: Arc::default(),
+            tap,
+            council,
         }
     }
 
     /// The answer to a request at this endpoint, or its refusal; never anything but an answer in the client's dialect.
-    pub(crate) async fn answer(&self, endpoint: Endpoint, request: Request) -> Response {
+    pub(crate) async fn answer(self: &Arc<Self>, endpoint: Endpoint, request: Request) -> Response {
         let request_id = RequestId::of(request.headers());
-        let mut response = match self.exchange(endpoint, &request_id, request).await {
+        let mut kept = None;
+        let mut response = match self.exchange(endpoint, &request_id, request, &mut kept).await {
             Ok(response) => response,
-            Err(refusal) => refusal.into_response(endpoint),
+            Err(refusal) => {
+                if let Some(kept) = &mut kept {
+                    kept.refused(refusal.reason());
+                }
+                refusal.into_response(endpoint)
+            }
         };
         response.headers_mut().insert(headers::REQUEST_ID, request_id.value());
-        response
+        match kept {
+            None => response,
+            Some(kept) => kept.follow(response),
+        }
     }
 
     async fn exchange(
-        &self,
+        self: &Arc<Self>,
         endpoint: Endpoint,
         request_id: &RequestId,
         request: Request,
+        kept: &mut Option<Kept>,
     ) -> Result<Response, Refusal> {
         let (head, mut body) = request.into_parts();
         if self.identity.sent(&head.headers) {
@@ -104,13 +127,24 @@ impl Gateway {
         let caller = self.guard.admit(&head)?;
         let body = bounded::whole(&mut body, BODY_BYTES_MAX, Some(BODY_SILENCE));
         let body = body.await.map_err(unread)?;
+        if let Some(tap) = &self.tap {
+            *kept = tap.begin(&head, request_id, self.guard.name(&head).as_deref());
+        }
+        if let Some(kept) = kept {
+            kept.request(&body).map_err(not_kept)?;
+        }
         let told = Told {
             request_id: request_id.clone(),
             caller,
             created: now_s(),
             hops: headers::hops(&head.headers, self.identity.via()),
         };
+        let body = deliberation::with_model(endpoint, body);
         let asked = Asked::read(endpoint, &head.headers, body, told)?;
+        if self.is_for_council(&asked) {
+            let branches = kept.as_ref().map(Kept::branches);
+            return self.convene(asked, &head.headers, branches).await;
+        }
         self.walk(&asked, &head.headers).await
     }
 
@@ -128,7 +162,9 @@ impl Gateway {
         };
         let mut attempts = self.fleet.attempts(&ask)?;
         let mut setbacks = Setbacks::default();
+        let mut tried = 0;
         while let Some(attempt) = attempts.next() {
+            tried += 1;
             let backend = Arc::clone(&attempt.backend);
             if let Some(conversation) = &conversation {
                 self.affinity.note(conversation, backend.number);
@@ -140,7 +176,10 @@ impl Gateway {
                 is_last: attempts.left() == 0,
             };
             match exchange.run().await {
-                Ok(response) => return Ok(response),
+                Ok(mut response) => {
+                    response.extensions_mut().insert(Attempts(tried));
+                    return Ok(response);
+                }
                 Err(setback) => {
                     let (request_id, kind) = (asked.request_id.as_str(), setback.kind());
                     tracing::debug!(request_id, backend = %backend.spec.name, ?kind, "a backend was passed over");
@@ -178,6 +217,11 @@ fn loop_detected() -> Refusal {
     Refusal::new(Failure::new(FailureKind::Api, message))
         .with_status(StatusCode::LOOP_DETECTED)
         .coded("loop_detected")
+}
+
+fn not_kept(_: capture::NotKept) -> Refusal {
+    let message = "Requests are kept here, and the journal cannot take this one now.";
+    Refusal::new(Failure::new(FailureKind::Overloaded, message)).coded("journal_unavailable")
 }
 
 fn unread(error: BodyError) -> Refusal {

@@ -8,6 +8,7 @@
 //!   GET /v1/models ◀── bytes from memory ── Catalogue (merged, serialised once)
 //!   who answers a request ◀── choice (pure) ── Fleet (a view that is swapped whole)
 //!   GET /stats     ◀── bytes from memory ── StatsBoard ◀── host sampler (every 2 s), GPU sampler
+//!   /admin/responses, /admin/usage ◀── a few readers ── store::Store (SQLite) ◀── one writer
 //! ```
 //!
 //! A request never waits for a backend or for a measurement: background tasks prepare the bytes, handlers hand
@@ -24,12 +25,16 @@ mod catalogue;
 mod choice;
 mod config;
 mod config_file;
+mod council;
 mod error;
 mod fleet;
 mod gateway;
+pub mod ingest;
+mod metrics;
 mod router;
 mod server;
 mod stats;
+pub mod store;
 mod tasks;
 
 pub use app::{Aggregator, Bound, ServeError, StartError};
@@ -39,4 +44,6 @@ pub use config_file::{
     AdminAuth, ConfigFile, ConfigSource, Council, Fallbacks, InferenceAuth, Lookup, ResponseStorage, Routing,
     ServerSection, Strategy,
 };
+pub use council::template_problems as council_template_problems;
+pub use gateway::CaptureConfig;
 pub use stats::{LoadedFilter, StatsConfig, StatsFilter};

@@ -15,7 +15,9 @@ use crate::config_file::CurrentConfig;
 use crate::error::ApiError;
 use crate::fleet::Fleet;
 use crate::gateway::{Endpoint, Gateway};
+use crate::metrics::Metrics;
 use crate::stats::StatsBoard;
+use crate::store::Store;
 
 /// What handlers may see: prepared answers, nothing that could make them wait for long.
 #[derive(Clone)]
@@ -26,15 +28,20 @@ pub(crate) struct AppState {
     pub(crate) settings: Arc<CurrentConfig>,
     pub(crate) stats: Arc<StatsBoard>,
     pub(crate) identity: Identity,
+    /// Where responses are kept, if they are.
+    pub(crate) store: Option<Store>,
+    pub(crate) metrics: Metrics,
 }
 
 /// What `GET /` tells of; kept beside the routes.
-pub(crate) const PATHS: [&str; 20] = [
+pub(crate) const PATHS: [&str; 28] = [
     "/health",
+    "/metrics",
     "/stats",
     "/v1/models",
     "/v1/models/{id}",
     "/v1/chat/completions",
+    "/v1/council/chat",
     "/v1/completions",
     "/v1/embeddings",
     "/v1/responses",
@@ -49,6 +56,12 @@ pub(crate) const PATHS: [&str; 20] = [
     "/api/show",
     "/api/version",
     "/admin/backends",
+    "/admin/council/templates",
+    "/admin/responses",
+    "/admin/responses/stats",
+    "/admin/responses/export",
+    "/admin/responses/{id}",
+    "/admin/usage",
     "/",
 ];
 
@@ -56,11 +69,25 @@ pub(crate) fn router(state: AppState) -> Router {
     Router::new()
         .route("/", get(api::root::show))
         .route("/admin/backends", get(api::admin::backends))
+        .route("/admin/council/templates", get(api::council::templates))
+        .route(
+            "/admin/responses",
+            get(api::responses::list).delete(api::responses::delete_some),
+        )
+        .route("/admin/responses/stats", get(api::responses::stats))
+        .route("/admin/responses/export", get(api::responses::export))
+        .route(
+            "/admin/responses/{id}",
+            get(api::responses::show).delete(api::responses::delete_one),
+        )
+        .route("/admin/usage", get(api::usage::show))
         .route("/health", get(api::health::show))
+        .route("/metrics", get(api::metrics::show))
         .route("/stats", get(api::stats::show))
         .route("/v1/models", get(api::models::list))
         .route("/v1/models/{*id}", get(api::models::show))
         .route("/v1/chat/completions", api::inference::at(Endpoint::ChatCompletions))
+        .route("/v1/council/chat", api::inference::at(Endpoint::CouncilChat))
         .route("/v1/completions", api::inference::at(Endpoint::Completions))
         .route("/v1/embeddings", api::inference::at(Endpoint::Embeddings))
         .route("/v1/responses", api::inference::at(Endpoint::Responses))

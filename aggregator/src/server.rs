@@ -5,12 +5,16 @@
 
 mod stall;
 
+use std::net::SocketAddr;
 use std::pin::pin;
 use std::sync::Arc;
 use std::time::Duration;
 
 use axum::Router;
+use hyper::Request;
+use hyper::body::Incoming;
 use hyper::server::conn::http1;
+use hyper::service::{Service as _, service_fn};
 use hyper_util::rt::{TokioIo, TokioTimer};
 use hyper_util::service::TowerToHyperService;
 use tokio::net::{TcpListener, TcpStream};
@@ -19,6 +23,7 @@ use tokio::task::JoinSet;
 
 use self::stall::StallGuard;
 use crate::config::ServerBounds;
+use crate::gateway::Peer;
 use crate::tasks::Stop;
 
 /// After a failed accept (no file descriptors left, as a rule) a moment passes, so that the loop does not spin.
@@ -59,7 +64,7 @@ pub(crate) async fn run(
 }
 
 /// A connection and the slot it fills until it is dropped.
-type Admitted = (TcpStream, tokio::sync::OwnedSemaphorePermit);
+type Admitted = (TcpStream, SocketAddr, tokio::sync::OwnedSemaphorePermit);
 
 /// Cancel-safe: a slot taken by an accept that never came is given back.
 async fn accept(listener: &TcpListener, slots: &Arc<Semaphore>) -> Admitted {
@@ -69,7 +74,7 @@ async fn accept(listener: &TcpListener, slots: &Arc<Semaphore>) -> Admitted {
         .expect("nobody closes the semaphore");
     loop {
         match listener.accept().await {
-            Ok((stream, _peer)) => return (stream, slot),
+            Ok((stream, peer)) => return (stream, peer, slot),
             Err(error) => {
                 tracing::warn!(%error, "a connection could not be accepted");
                 tokio::time::sleep(ACCEPT_RETRY_PAUSE).await;
@@ -78,16 +83,21 @@ async fn accept(listener: &TcpListener, slots: &Arc<Semaphore>) -> Admitted {
     }
 }
 
-async fn connection((stream, _slot): Admitted, router: Router, bounds: ServerBounds, mut stop: Stop) {
+async fn connection((stream, peer, _slot): Admitted, router: Router, bounds: ServerBounds, mut stop: Stop) {
     // Answers are written whole; waiting to fill a segment only adds latency.
     let _ = stream.set_nodelay(true);
     let stream = StallGuard::new(stream, bounds.stall_timeout);
+    let router = TowerToHyperService::new(router);
+    let service = service_fn(move |mut request: Request<Incoming>| {
+        request.extensions_mut().insert(Peer(peer.ip()));
+        router.call(request)
+    });
     let mut connection = pin!(
         http1::Builder::new()
             .timer(TokioTimer::new())
             .header_read_timeout(bounds.head_timeout)
             .max_buf_size(HEAD_BYTES_MAX)
-            .serve_connection(TokioIo::new(stream), TowerToHyperService::new(router))
+            .serve_connection(TokioIo::new(stream), service)
     );
     let ended = tokio::select! {
         ended = connection.as_mut() => ended,

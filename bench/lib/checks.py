@@ -43,7 +43,7 @@ def _row(table: dict | None, peer: str) -> dict | None:
 
 def all_checks(results: dict) -> list[Verdict]:
     seen = Measured(results)
-    return [*small(seen), *keys(seen), *streams(seen), *cancel(seen), *reload(seen), *aggregate(seen), *router(seen)]
+    return [*small(seen), *keys(seen), *streams(seen), *capture(seen), *cancel(seen), *reload(seen), *aggregate(seen), *router(seen)]
 
 
 def small(seen: Measured) -> list[Verdict]:
@@ -104,6 +104,15 @@ def streams(seen: Measured) -> list[Verdict]:
             )
         )
     return verdicts
+
+
+def capture(seen: Measured) -> list[Verdict]:
+    peer = "conclave-without-journal"
+    return [
+        _ratio(seen, "capture", "32 conn", peer, "cpu", 1.10, "CPU a request with all of it kept, over without"),
+        _ratio(seen, "capture", "500 streams", peer, "cpu", 1.10, "CPU a token with all of it kept, over without"),
+        _ratio(seen, "capture", "32 conn", peer, "p99", 1.30, "p99 of a request with all of it kept, over without"),
+    ]
 
 
 def cancel(seen: Measured) -> list[Verdict]:

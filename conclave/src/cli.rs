@@ -1,11 +1,18 @@
 //! What can be typed: every flag, its environment variable and its help. What it means is `settings`' to say.
 
+mod journal;
+mod key;
+pub(crate) mod responses;
+
 use std::net::SocketAddr;
 use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand};
 
 use crate::logging::Level;
+pub(crate) use journal::{CaptureName, JournalArgs, LossName, SyncName};
+pub(crate) use key::{FolderArgs, KeyAction, KeyArgs, ListArgs, NewArgs, RevokeArgs, RotateArgs};
+use responses::ResponsesArgs;
 
 /// The front door of a self-hosted LLM fleet: one address, a key for each user, a server behind each key.
 #[derive(Debug, Parser)]
@@ -25,8 +32,12 @@ pub(crate) enum Command {
     Edge(EdgeArgs),
     /// Run the aggregator alone: answers /v1/models and /stats (routheon-server's flags)
     Aggregator(AggregatorArgs),
+    /// Make, list, rotate and revoke keys: writes and edits mapping files, which a running edge follows at once
+    Key(KeyArgs),
     /// Read mappings and configuration, report every problem, exit 1 if there is one
     Check(CheckArgs),
+    /// List, show, count, export and delete what the aggregator has stored
+    Responses(ResponsesArgs),
 }
 
 #[derive(Debug, Args)]
@@ -62,6 +73,8 @@ pub(crate) struct EdgeArgs {
     /// Traefik's static file: entryPoints, providers.file and accessLog are read from it; flags win over it
     #[arg(long, value_name = "FILE", env = "CONCLAVE_CONFIG")]
     pub(crate) config: Option<PathBuf>,
+    #[command(flatten)]
+    pub(crate) journal: JournalArgs,
     #[command(flatten)]
     pub(crate) logging: LoggingArgs,
 }
@@ -139,9 +152,20 @@ pub(crate) struct DoorArgs {
     /// Seconds that stopping waits for streams in flight [default: none, as long as they take]
     #[arg(long, value_name = "SECONDS", env = "CONCLAVE_DRAIN_TIMEOUT")]
     pub(crate) drain_timeout: Option<f64>,
+    /// Tell clients which server answered, and after how many attempts, in x-conclave-server
+    #[arg(long, env = "CONCLAVE_SERVER_HEADER")]
+    pub(crate) server_header: bool,
+    /// For `strategy: prefix`: a first line of a system prompt that fits this regular expression changes from call to
+    /// call and is not compared; repeatable
+    #[arg(long, value_name = "REGEX", env = "CONCLAVE_VOLATILE_LINE")]
+    pub(crate) volatile_line: Vec<String>,
     /// One JSON line a request to this file, `-` for standard output [default: none]
     #[arg(long, value_name = "FILE", env = "CONCLAVE_ACCESS_LOG")]
     pub(crate) access_log: Option<PathBuf>,
+    /// Folder in which it remembers what was used of limits, across restarts; `none` to forget [default:
+    /// $STATE_DIRECTORY, else $XDG_STATE_HOME/conclave, else ~/.local/state/conclave]
+    #[arg(long, value_name = "DIR", env = "CONCLAVE_STATE")]
+    pub(crate) state: Option<PathBuf>,
     /// What carries HTTP/1.1: for measuring one against the other
     #[arg(long, value_enum, default_value_t, hide = true, env = "CONCLAVE_CARRIER")]
     pub(crate) carrier: CarrierName,
@@ -160,6 +184,8 @@ pub(crate) struct AggregatorArgs {
     pub(crate) mapping: MappingArgs,
     #[command(flatten)]
     pub(crate) service: ServiceArgs,
+    #[command(flatten)]
+    pub(crate) journal: JournalArgs,
     /// DEBUG, INFO, WARNING, ERROR or CRITICAL
     #[arg(long, value_name = "LEVEL", default_value = "WARNING", env = "CONCLAVE_LOG_LEVEL")]
     pub(crate) log_level: Level,
@@ -197,6 +223,15 @@ pub(crate) struct ServiceArgs {
     /// File with the key that backends ask for: one line `KEY` for all, or lines `URL KEY`
     #[arg(long, value_name = "FILE", env = "CONCLAVE_BACKEND_KEY_FILE")]
     pub(crate) backend_key_file: Option<PathBuf>,
+    /// SQLite file for every exchange, `none` to keep none [default: the configuration's, else none]
+    #[arg(long, value_name = "FILE", env = "CONCLAVE_DB_PATH")]
+    pub(crate) db_path: Option<PathBuf>,
+    /// File with the key that stored bodies are encrypted with: 32 bytes, as they are, in hexadecimal or Base64
+    #[arg(long, value_name = "FILE", env = "CONCLAVE_DB_KEY_FILE")]
+    pub(crate) db_key_file: Option<PathBuf>,
+    /// Leave a journal's segments where they are once all of them is in the store; without it they are removed
+    #[arg(long, env = "CONCLAVE_KEEP_JOURNAL")]
+    pub(crate) keep_journal: bool,
 }
 
 #[derive(Debug, Args)]
@@ -207,6 +242,8 @@ pub(crate) struct UpArgs {
     pub(crate) door: DoorArgs,
     #[command(flatten)]
     pub(crate) service: ServiceArgs,
+    #[command(flatten)]
+    pub(crate) journal: JournalArgs,
     #[command(flatten)]
     pub(crate) logging: LoggingArgs,
 }
@@ -219,6 +256,9 @@ pub(crate) struct CheckArgs {
     /// A config.yaml, or a Traefik static file, to check too; may be given for each
     #[arg(long, value_name = "FILE", env = "CONCLAVE_CONFIG")]
     pub(crate) config: Vec<PathBuf>,
+    /// Folder of council templates [default: config.yaml's `council.templates_dir`, else ./council_templates]
+    #[arg(long, value_name = "DIR", env = "CONCLAVE_COUNCIL_TEMPLATES")]
+    pub(crate) council_templates: Option<PathBuf>,
     /// A /stats configuration to check too
     #[arg(long, value_name = "FILE", env = "CONCLAVE_STATS_CONFIG_FILE")]
     pub(crate) stats_config_file: Option<PathBuf>,
@@ -247,10 +287,19 @@ mod tests {
 
     #[test]
     fn every_flag_has_an_environment_variable() {
-        for command in Cli::command().get_subcommands() {
+        let command = Cli::command();
+        // But for what selects responses: a filter that is left set would one day decide what is deleted.
+        let (nested, plain): (Vec<_>, Vec<_>) =
+            command.get_subcommands().partition(|command| command.has_subcommands());
+        for command in plain.into_iter().chain(
+            nested
+                .into_iter()
+                .filter(|command| command.get_name() != "responses")
+                .flat_map(clap::Command::get_subcommands),
+        ) {
             for flag in command
                 .get_arguments()
-                .filter(|flag| !matches!(flag.get_id().as_str(), "help" | "version"))
+                .filter(|flag| !flag.is_positional() && !matches!(flag.get_id().as_str(), "help" | "version"))
             {
                 let variable = flag.get_env().and_then(|name| name.to_str()).unwrap_or_default();
                 assert!(

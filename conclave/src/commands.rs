@@ -4,4 +4,6 @@ pub(crate) mod aggregator;
 pub(crate) mod check;
 pub(crate) mod demo;
 pub(crate) mod edge;
+pub(crate) mod key;
+pub(crate) mod responses;
 pub(crate) mod up;

@@ -29,7 +29,9 @@ fn main() -> ExitCode {
         Command::Up(args) => commands::up::run(args),
         Command::Edge(args) => commands::edge::run(args),
         Command::Aggregator(args) => commands::aggregator::run(args),
+        Command::Key(args) => commands::key::run(&args.action),
         Command::Check(args) => commands::check::run(&args),
+        Command::Responses(args) => commands::responses::run(&args),
     };
     match result {
         Ok(code) => code,

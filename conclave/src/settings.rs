@@ -2,6 +2,9 @@
 
 pub(crate) mod aggregator;
 pub(crate) mod edge;
+pub(crate) mod journal;
+pub(crate) mod state;
+pub(crate) mod store;
 
 use std::time::Duration;
 

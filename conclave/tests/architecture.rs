@@ -73,6 +73,20 @@ fn libraries_know_no_plane_and_no_server() {
     assert_without("keymap", &["edge", "aggregator", "pingora", "axum", "hyper", "tokio"]);
     assert_without("affinity", &["edge", "aggregator", "keymap", "hyper", "http", "tokio"]);
     assert_without(
+        "capture",
+        &[
+            "edge",
+            "aggregator",
+            "keymap",
+            "pingora",
+            "http",
+            "hyper",
+            "tokio",
+            "rusqlite",
+            "libsqlite3",
+        ],
+    );
+    assert_without(
         "dialect",
         &[
             "edge",

@@ -91,3 +91,90 @@ fn a_good_one_passes_and_so_does_traefiks_beside_it() {
     assert_eq!(output.status.code(), Some(0), "{report}");
     assert!(report.contains("0 errors, 0 warnings"), "{report}");
 }
+
+/// Ten templates with a mistake each, and where it is told.
+const BROKEN_TEMPLATES: [(&str, &str, &str, &str); 10] = [
+    ("a-syntax.yaml", "members: [\n", "1:10", "Brackets must match"),
+    (
+        "b-shape.yaml",
+        "shape: debat\nmembers:\n  - {name: a}\n  - {name: b}\n",
+        "1:8",
+        "`shape` takes",
+    ),
+    ("c-no-members.yaml", "description: Nobody.\n", "1:1", "has `members`"),
+    (
+        "d-name.yml",
+        "members:\n  - {name: not a name}\n",
+        "2:12",
+        "letters, digits",
+    ),
+    (
+        "e-twice.yaml",
+        "members:\n  - {name: a}\n  - {name: a}\n",
+        "3:5",
+        "a name of its own",
+    ),
+    (
+        "f-field.yaml",
+        "members:\n  - {name: a, temprature: 1}\n",
+        "2:15",
+        "no such field",
+    ),
+    (
+        "g-temperature.yaml",
+        "temperature: hot\nmembers:\n  - {name: a}\n",
+        "1:14",
+        "`temperature` takes a number",
+    ),
+    (
+        "h-quorum.yaml",
+        "quorum: 3\nmembers:\n  - {name: a}\n",
+        "1:9",
+        "there are 1",
+    ),
+    (
+        "i-rounds.yaml",
+        "shape: review\nrounds: 2\nmembers:\n  - {name: a}\n",
+        "2:9",
+        "answer once",
+    ),
+    (
+        "j-council.yaml",
+        "model: council/debate\nmembers:\n  - {name: a}\n",
+        "1:8",
+        "models, not councils",
+    ),
+];
+
+#[test]
+fn a_folder_of_ten_broken_templates_is_told_whole() {
+    let folder = folder();
+    let templates = folder.path().join("council_templates");
+    std::fs::create_dir(&templates).expect("created");
+    for (name, text, _, _) in BROKEN_TEMPLATES {
+        std::fs::write(templates.join(name), text).expect("written");
+    }
+    std::fs::write(templates.join("good.yaml"), "members:\n  - {name: a, persona: x}\n").expect("written");
+    let config = format!("council: {{ templates_dir: '{}' }}\n", templates.display());
+    std::fs::write(folder.path().join("config.yaml"), config).expect("written");
+    let output = check(folder.path(), &["config.yaml"]);
+    let report = String::from_utf8_lossy(&output.stdout);
+    assert_eq!(output.status.code(), Some(1), "{report}");
+    for (name, _, place, rule) in BROKEN_TEMPLATES {
+        let line = report
+            .lines()
+            .find(|line| line.contains(&format!("{name}:{place}: error")));
+        assert!(
+            line.is_some_and(|line| line.contains(rule)),
+            "{name}:{place} {rule}\n{report}"
+        );
+    }
+    assert!(
+        report.contains("10 errors, 0 warnings") && !report.contains("good.yaml"),
+        "{report}"
+    );
+    assert!(
+        report.contains("Did you mean `debate`?") && report.contains("Did you mean `temperature`?"),
+        "{report}"
+    );
+}

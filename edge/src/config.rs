@@ -1,6 +1,7 @@
 //! What an edge is started with: checked by the binary, which composes it from flags, environment and files.
 
 use std::net::SocketAddr;
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -20,9 +21,14 @@ pub struct EdgeConfig {
     pub threads: usize,
     pub bounds: Bounds,
     pub timeouts: Timeouts,
+    pub balancing: Balancing,
     pub access_log: Option<AccessLogTarget>,
     pub carrier: Carrier,
     pub trusted_proxies: TrustedProxies,
+    /// Where it remembers what was used of limits. `None`: it forgets with its end.
+    pub state: Option<StateFolder>,
+    /// Where exchanges are kept. `None`: they are not.
+    pub capture: Option<CaptureConfig>,
 }
 
 impl EdgeConfig {
@@ -38,8 +44,31 @@ impl EdgeConfig {
             access_log: None,
             carrier: Carrier::default(),
             trusted_proxies: TrustedProxies::default(),
+            balancing: Balancing::default(),
+            state: None,
+            capture: None,
         }
     }
+}
+
+/// What is kept of exchanges, and where.
+#[derive(Debug, Clone)]
+pub struct CaptureConfig {
+    /// The journals' folder; the edge's own is below it.
+    pub journal: PathBuf,
+    pub options: capture::Options,
+    /// For routers whose middlewares do not say. `None`: those are not kept.
+    pub terms: Option<capture::Terms>,
+    /// Of each body, where a router's middleware does not say.
+    pub body_bytes_max: u64,
+}
+
+/// Where limits are remembered across restarts.
+#[derive(Debug, Clone)]
+pub struct StateFolder {
+    pub path: PathBuf,
+    /// Somebody asked for this folder, so that an edge which cannot use it does not start. Else it goes on without.
+    pub required: bool,
 }
 
 /// What carries HTTP/1.1. The outcome is the same; a test holds one against the other.
@@ -102,6 +131,15 @@ impl Default for Bounds {
             memory_bytes_max: None,
         }
     }
+}
+
+/// What holds for all services.
+#[derive(Debug, Clone, Default)]
+pub struct Balancing {
+    /// Each answer names its server and the attempts in `x-conclave-server`.
+    pub tells_server: bool,
+    /// Lines at the top of a system prompt that `strategy: prefix` leaves out.
+    pub volatile_lines: affinity::VolatileLines,
 }
 
 #[derive(Debug, Clone)]

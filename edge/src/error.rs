@@ -31,7 +31,28 @@ pub(crate) enum Refusal {
     /// More connections, or of one address, than are let in.
     TooManyConnections,
     /// The process is at its bound of memory.
+    AtMemoryBound,
+    /// A circuit breaker is open; the status is its mapping's.
+    CircuitOpen(u16),
+    /// Before or after its validity.
+    KeyExpired,
+    ModelNotAllowed,
+    /// What cannot be read cannot be counted.
+    UpgradeNotCounted,
+    RateLimited,
+    TooManyAtOnce,
+    BudgetUsedUp,
+    /// Its exchanges must be kept, and the journal takes none.
+    NotKept,
+    /// Too many wait for its service, or it waited too long.
     Overloaded,
+    /// A `paths` middleware does not have it.
+    PathNotAllowed,
+    /// Of an `ipAllowList`, with the status it answers.
+    AddressNotAllowed(u16),
+    NoUpstreamKey,
+    /// No failure: a browser asked whether it may call, and the answer's headers say so.
+    Preflight,
 }
 
 impl Refusal {
@@ -40,7 +61,7 @@ impl Refusal {
     }
 
     /// Every reason there is.
-    pub(crate) const CODES: [&'static str; 23] = [
+    pub(crate) const CODES: [&'static str; 34] = [
         "bad_path",
         "conflicting_api_keys",
         "invalid_api_key",
@@ -62,7 +83,18 @@ impl Refusal {
         "body_timeout",
         "method_not_allowed",
         "too_many_connections",
+        "at_memory_bound",
+        "circuit_open",
+        "key_expired",
+        "model_not_allowed",
+        "upgrade_not_counted",
+        "rate_limit_exceeded",
+        "insufficient_quota",
+        "journal_unavailable",
         "overloaded",
+        "address_not_allowed",
+        "no_upstream_key",
+        "preflight",
         Self::OTHER,
     ];
 
@@ -82,6 +114,9 @@ impl Refusal {
     }
 
     pub(crate) fn body(self) -> Bytes {
+        if self == Self::Preflight {
+            return Bytes::new();
+        }
         let (_, kind, code, message) = self.parts();
         Bytes::from(json!({"error": {"message": message, "type": kind, "param": null, "code": code}}).to_string())
     }
@@ -207,8 +242,91 @@ impl Refusal {
                 "too_many_connections",
                 "There are more connections than this edge takes, or than it takes from one address.",
             ),
-            Self::Overloaded => (503, SERVER, "overloaded", "This edge is at its bound of memory."),
+            Self::AtMemoryBound => (503, SERVER, "at_memory_bound", "This edge is at its bound of memory."),
+            Self::CircuitOpen(status) => (
+                status,
+                SERVER,
+                "circuit_open",
+                "The servers of this API key have failed too often, and are left in peace for a moment.",
+            ),
+            Self::NotKept => (
+                503,
+                SERVER,
+                "journal_unavailable",
+                "Requests with this API key are kept, and the journal cannot take this one now.",
+            ),
+            Self::Overloaded => (
+                503,
+                SERVER,
+                "overloaded",
+                "Too many requests wait for the servers of this API key now.",
+            ),
             Self::MethodNotAllowed => (405, INVALID, "method_not_allowed", "This edge opens no tunnels."),
+            Self::KeyExpired
+            | Self::ModelNotAllowed
+            | Self::UpgradeNotCounted
+            | Self::RateLimited
+            | Self::TooManyAtOnce
+            | Self::BudgetUsedUp => self.limit_parts(),
+            Self::PathNotAllowed => (
+                403,
+                INVALID,
+                "path_not_allowed",
+                "This API key does not open this path.",
+            ),
+            Self::AddressNotAllowed(status) => (
+                status,
+                INVALID,
+                "address_not_allowed",
+                "This API key may not be used from this address.",
+            ),
+            Self::NoUpstreamKey => (
+                503,
+                SERVER,
+                "no_upstream_key",
+                "The key that the server asks for cannot be read now.",
+            ),
+            Self::Preflight => (200, "none", "preflight", ""),
+        }
+    }
+
+    /// What a key may not, or not now.
+    fn limit_parts(self) -> (u16, &'static str, &'static str, &'static str) {
+        const INVALID: &str = "invalid_request_error";
+        const QUOTA: &str = "insufficient_quota";
+        const REQUESTS: (u16, &str, &str) = (429, "requests", "rate_limit_exceeded");
+        match self {
+            Self::KeyExpired => (401, INVALID, "key_expired", "This API key is not valid at this time."),
+            Self::ModelNotAllowed => (
+                403,
+                INVALID,
+                "model_not_allowed",
+                "This API key does not open the model asked for; a body that names no model asks for any.",
+            ),
+            Self::UpgradeNotCounted => (
+                403,
+                INVALID,
+                "upgrade_not_counted",
+                "This API key is limited by tokens or models, and a WebSocket could not be counted.",
+            ),
+            Self::RateLimited => (
+                REQUESTS.0,
+                REQUESTS.1,
+                REQUESTS.2,
+                "Too many requests in a short time. Retry after the time that the headers name.",
+            ),
+            Self::BudgetUsedUp => (
+                429,
+                QUOTA,
+                QUOTA,
+                "This API key's tokens of the current period are used up; the headers say when it ends.",
+            ),
+            _ => (
+                REQUESTS.0,
+                REQUESTS.1,
+                REQUESTS.2,
+                "Too many requests at the same time. Retry when one of them has ended.",
+            ),
         }
     }
 }
@@ -242,8 +360,21 @@ mod tests {
             Refusal::RequestTimeout,
             Refusal::BodyTimeout,
             Refusal::TooManyConnections,
-            Refusal::Overloaded,
+            Refusal::AtMemoryBound,
             Refusal::MethodNotAllowed,
+            Refusal::CircuitOpen(503),
+            Refusal::KeyExpired,
+            Refusal::ModelNotAllowed,
+            Refusal::UpgradeNotCounted,
+            Refusal::RateLimited,
+            Refusal::TooManyAtOnce,
+            Refusal::BudgetUsedUp,
+            Refusal::NotKept,
+            Refusal::Overloaded,
+            Refusal::PathNotAllowed,
+            Refusal::AddressNotAllowed(403),
+            Refusal::NoUpstreamKey,
+            Refusal::Preflight,
         ] {
             assert_eq!(Refusal::CODES[refusal.code_index()], refusal.code());
         }

@@ -1,14 +1,22 @@
 //! One request's decisions and state, from its head to its account. It moves no bytes: a carrier asks it.
 //!
 //! ```text
-//!  open ──▶ Forward ──────────────▶ next_server ──▶ origin, write_target ──▶ response_head ──▶ close
-//!    │ └──▶ ReadBody ──▶ body_read ─┘     ▲                   │
-//!    └────▶ Refuse                        └ server_unreachable┘ (before the first response byte)
+//!  open ──▶ Forward ──────────────▶ pick ──▶ origin, write_target ──▶ judge ──▶ response_head ──▶ close
+//!    │ └──▶ ReadBody ──▶ body_read ─┘ ▲              │                  │
+//!    └────▶ Refuse                    └ server_unreachable, passes_over ┘ (before the first response byte)
 //! ```
 
 mod account;
+mod attempts;
+mod bytes;
+mod changed;
 mod destination;
 mod head;
+mod kept;
+mod limited;
+mod pace;
+mod tail;
+mod turn;
 
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -18,20 +26,23 @@ use http::{HeaderMap, header};
 use keymap::{Decision, Model, Route, Target};
 
 pub(crate) use account::Outcome;
-use destination::Destination;
+use attempts::Attempts;
+pub(crate) use attempts::Failure;
+pub(crate) use destination::Destination;
 pub(crate) use head::Head;
+pub(crate) use turn::Turn;
 
-use crate::balance::ServerSet;
+use crate::admission::{Admission, Ruling};
+use crate::balance::Balancer;
+use crate::breaker;
 use crate::error::Refusal;
+use crate::limits::fair::gate::FairSlot;
 use crate::metrics::UpstreamFailure;
+use crate::middleware::{Changes, keyless_preflight};
 use crate::plane::Plane;
 use crate::request_id::RequestId;
 use crate::rewrite::Origin;
 use crate::upstream::Upstream;
-
-/// Attempts at servers in one exchange. Three distinct servers that cannot be reached are a fault that a fourth
-/// attempt hides rather than mends.
-const ATTEMPTS_MAX: u32 = 3;
 
 pub(crate) enum Verdict {
     Forward,
@@ -51,13 +62,24 @@ pub(crate) struct Exchange {
     target: Option<Target>,
     route: Option<Arc<Route>>,
     destination: Option<Destination>,
+    /// What its route's middlewares made of it. `None`: it goes as it came.
+    changes: Option<Box<Changes>>,
     body_is_here: bool,
-    tried: Vec<usize>,
-    server: Option<usize>,
-    attempts: u32,
+    attempts: Attempts,
+    /// It has a body, or may have.
+    brings_body: bool,
+    /// What its route's limits made of it. `None`: it has none.
+    admission: Option<Box<Admission>>,
+    /// How it goes, once it was let through.
+    seen: Option<pace::Seen>,
+    /// One of its service's slots, where those are counted.
+    slot: Option<FairSlot>,
     request_bytes: u64,
     response_bytes: u64,
     status: Option<u16>,
+    tail: tail::Tail,
+    /// Keeps what passes. `None`: nobody wants it kept.
+    recorder: Option<Box<capture::Recorder>>,
 }
 
 impl Exchange {
@@ -75,16 +97,21 @@ impl Exchange {
             target: None,
             route: None,
             destination: None,
+            changes: None,
             body_is_here: false,
-            tried: Vec::new(),
-            server: None,
-            attempts: 0,
+            attempts: Attempts::default(),
+            brings_body: head.brings_body(),
+            admission: None,
+            seen: None,
+            slot: None,
             request_bytes: 0,
             response_bytes: 0,
             status: None,
+            tail: tail::Tail::default(),
+            recorder: None,
         };
         let verdict = match exchange.read_head(head) {
-            Ok(()) => exchange.decide(head.headers, Model::Unread),
+            Ok(()) => exchange.decide(head.headers, Model::Unread, None),
             Err(refusal) => Verdict::Refuse(refusal),
         };
         (exchange, verdict)
@@ -94,10 +121,18 @@ impl Exchange {
     pub(crate) fn body_read(&mut self, headers: &HeaderMap, body: &[u8]) -> Verdict {
         self.body_is_here = true;
         self.request_bytes = body.len() as u64;
-        match crate::model::model_of(body) {
-            Ok(model) => self.decide(headers, Model::Read(model.as_deref())),
+        let verdict = match crate::model::model_of(body) {
+            Ok(model) => {
+                let verdict = self.decide(headers, Model::Read(model.as_deref()), Some(body));
+                if self.balancer().is_some_and(|balancer| balancer.wants_conversation) {
+                    self.look_up_conversation(headers, body);
+                }
+                verdict
+            }
             Err(error) => Verdict::Refuse(Refusal::BadModel(error)),
-        }
+        };
+        self.keep_request(body);
+        verdict
     }
 
     fn read_head(&mut self, head: &Head<'_>) -> Result<(), Refusal> {
@@ -115,7 +150,7 @@ impl Exchange {
         Ok(())
     }
 
-    fn decide(&mut self, headers: &HeaderMap, model: Model<'_>) -> Verdict {
+    fn decide(&mut self, headers: &HeaderMap, model: Model<'_>, body: Option<&[u8]>) -> Verdict {
         let Some(target) = &self.target else {
             return Verdict::Refuse(Refusal::BadRequest);
         };
@@ -134,10 +169,35 @@ impl Exchange {
             entry_point: self.entry_point.as_deref(),
             model,
         };
-        let decision = self.plane.mappings.load().table.decide(&request);
+        let mappings = self.plane.mappings.load();
+        let decision = mappings.table.decide(&request);
+        if let Decision::Keyless = decision
+            && let Some(answer) = keyless_preflight(&self.method, headers, mappings.table.cross_origins())
+        {
+            self.changes = Some(answer);
+            return Verdict::Refuse(Refusal::Preflight);
+        }
+        drop(mappings);
         match self.destination_of(decision) {
             Ok(Some(destination)) => {
+                if let Err(refusal) = self.change(headers) {
+                    return Verdict::Refuse(refusal);
+                }
                 self.destination = Some(destination);
+                self.prepare_attempts(headers);
+                if self.wants_conversation(headers) {
+                    return Verdict::ReadBody;
+                }
+                let admitted = self.route.as_ref().map(|route| breaker::admit(route, self.started));
+                if let Some(Err(status)) = admitted {
+                    return Verdict::Refuse(Refusal::CircuitOpen(status));
+                }
+                match self.admit(headers, model, body) {
+                    Ruling::Pass => {}
+                    Ruling::NeedsBody => return Verdict::ReadBody,
+                    Ruling::Refuse(refusal) => return Verdict::Refuse(refusal),
+                }
+                self.recorder = crate::tap::begin(&self.plane, &self.described(Some(headers)));
                 Verdict::Forward
             }
             Ok(None) => Verdict::ReadBody,
@@ -150,14 +210,9 @@ impl Exchange {
         let path = self.target.as_ref().map_or("", Target::path);
         match decision {
             Decision::Forward(route) => {
-                let opened = !keymap::is_server_wide(path) || route.router.rule.names_path(path);
                 let destination = destination::of_route(&route, &self.plane);
                 self.route = Some(route);
-                if opened {
-                    destination.map(Some)
-                } else {
-                    Err(Refusal::ServerWidePath)
-                }
+                destination.map(Some)
             }
             Decision::Broken(route) => {
                 self.route = Some(route);
@@ -175,53 +230,25 @@ impl Exchange {
         }
     }
 
-    /// The server to try next.
-    pub(crate) fn next_server(&mut self) -> Result<&Upstream, Refusal> {
-        let servers = self.servers().ok_or(Refusal::NoServer)?;
-        // What was tried and could not be reached says more than that nothing is left.
-        let nothing_left = if self.attempts == 0 {
-            Refusal::NoServer
-        } else {
-            Refusal::UpstreamFailed
-        };
-        if self.attempts >= ATTEMPTS_MAX {
-            return Err(nothing_left);
-        }
-        let index = servers.next(&self.tried).ok_or(nothing_left)?;
-        self.server = Some(index);
-        self.attempts += 1;
-        self.current_server().ok_or(Refusal::NoServer)
-    }
-
-    /// The current server cannot be reached: do not pick it again.
-    pub(crate) fn server_unreachable(&mut self) {
-        self.tried.extend(self.server);
-        self.plane.metrics.upstream_failed(UpstreamFailure::Connect);
-    }
-
     /// A connection that died while it was idle in the pool: the same server deserves a fresh one.
     pub(crate) fn connection_was_stale(&self) {
         self.plane.metrics.upstream_failed(UpstreamFailure::StaleConnection);
     }
 
-    pub(crate) fn current_server(&self) -> Option<&Upstream> {
-        self.servers()?.get(self.server?)
-    }
-
-    fn servers(&self) -> Option<&ServerSet> {
-        self.destination.as_ref()?.servers()
+    fn balancer(&self) -> Option<&Balancer> {
+        self.destination.as_ref()?.balancer(&self.plane)
     }
 
     /// What the server gets as its request target: cleaned, with the server's own path before it where asked for.
     pub(crate) fn write_target(&self, out: &mut Vec<u8>) {
         out.extend_from_slice(self.current_server().map_or("", Upstream::path_prefix).as_bytes());
-        out.extend_from_slice(self.target.as_ref().map_or("/", Target::forward).as_bytes());
+        out.extend_from_slice(self.forwarded().map_or("/", Target::forward).as_bytes());
     }
 
     /// The headers that the edge speaks for on the way to the current server.
     pub(crate) fn origin<'a>(&'a self, headers: &'a HeaderMap, continued: bool) -> Origin<'a> {
-        let pass_host = self.destination.as_ref().is_some_and(Destination::passes_host);
-        let server = self.current_server().filter(|_| !pass_host);
+        let server = self.member().filter(|member| !member.terms.passes_host);
+        let server = server.map(|member| &member.upstream);
         Origin {
             request_id: self.request_id.as_bytes(),
             client: self.client.ip(),
@@ -229,29 +256,10 @@ impl Exchange {
             client_host: headers.get(header::HOST).map(|host| host.as_bytes()),
             server_host: server.map(|server| server.host_header.as_bytes()),
             continued: continued || self.body_is_here,
+            as_it_is: self.reads_answer(),
+            kept_as: self.kept_as(),
+            changes: self.request_changes(),
         }
-    }
-
-    /// Counts a piece of the request's body on its way.
-    ///
-    /// # Errors
-    /// Where the body outgrows its bound.
-    pub(crate) fn request_chunk(&mut self, bytes: usize) -> Result<(), Refusal> {
-        self.request_bytes += bytes as u64;
-        if self.request_bytes > self.plane.bounds.body_bytes_max {
-            Err(Refusal::BodyTooLarge)
-        } else {
-            Ok(())
-        }
-    }
-
-    /// A server's final answer begins: from here on nothing is tried again.
-    pub(crate) fn response_head(&mut self, status: u16) {
-        self.status = Some(status);
-    }
-
-    pub(crate) fn response_chunk(&mut self, bytes: usize) {
-        self.response_bytes += bytes as u64;
     }
 
     pub(crate) fn started(&self) -> Instant {

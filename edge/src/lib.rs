@@ -15,27 +15,39 @@
 
 mod access_log;
 mod admin;
+mod admission;
 mod balance;
+mod breaker;
 mod carrier;
 mod config;
 mod crowd;
 mod drain;
 mod error;
 mod exchange;
+mod health;
 mod keyless;
+mod limits;
 mod metrics;
+mod middleware;
 mod model;
 mod plane;
 mod pressure;
 mod request_id;
+mod response_facts;
 mod rewrite;
 mod server;
+pub mod state;
+mod tap;
 mod threads;
 mod trusted;
 mod upstream;
+mod usage;
 
 pub use access_log::AccessLogTarget;
-pub use config::{Bounds, Carrier, EdgeConfig, EntryPoint, HeadBounds, Timeouts};
+pub use affinity::VolatileLines;
+pub use config::{
+    Balancing, Bounds, CaptureConfig, Carrier, EdgeConfig, EntryPoint, HeadBounds, StateFolder, Timeouts,
+};
 pub use crowd::CrowdBounds;
 pub use server::{BoundEdge, RunningEdge, StartError};
 pub use trusted::TrustedProxies;

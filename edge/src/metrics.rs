@@ -3,6 +3,12 @@
 //! Counting is an atomic addition on the thread's own line of the cache; families with labels are put together when they are scraped. No label holds
 //! anything a client sent.
 
+mod capture;
+mod histogram;
+mod traffic;
+
+pub(crate) use traffic::{Counted, Figures, Pace, Traffic};
+
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 
 use keymap::{FileState, Snapshot};
@@ -11,6 +17,7 @@ use prometheus::proto::MetricFamily;
 use prometheus::{Encoder, IntCounterVec, IntGauge, IntGaugeVec, Opts, TextEncoder};
 
 use crate::error::Refusal;
+use crate::tap::Tap;
 
 /// HTTP statuses end here.
 const STATUS_END: usize = 600;
@@ -23,12 +30,16 @@ const SHARDS: usize = 16;
 pub(crate) enum UpstreamFailure {
     Connect,
     StaleConnection,
+    /// It was sent a request and gave none.
+    NoAnswer,
 }
 
 pub(crate) struct Metrics {
     /// Each thread adds to one of them; they are summed when they are read.
     shards: Box<[Shard]>,
     pub(crate) access_log_dropped: AtomicU64,
+    /// What passes, by router.
+    pub(crate) traffic: Traffic,
 }
 
 struct Shard {
@@ -41,13 +52,18 @@ struct Shard {
 }
 
 /// In the order of [`UpstreamFailure`].
-const FAILURES: [&str; 2] = ["connect", "stale_connection"];
+const FAILURES: [&str; 3] = ["connect", "stale_connection", "no_answer"];
 
 thread_local! {
     static SHARD: usize = {
         static NEXT: AtomicUsize = AtomicUsize::new(0);
         NEXT.fetch_add(1, Ordering::Relaxed) % SHARDS
     };
+}
+
+/// Which of the shards is this thread's.
+fn shard_index() -> usize {
+    SHARD.with(|shard| *shard)
 }
 
 impl Shard {
@@ -65,11 +81,12 @@ impl Metrics {
         Self {
             shards: (0..SHARDS).map(|_| Shard::new()).collect(),
             access_log_dropped: AtomicU64::new(0),
+            traffic: Traffic::default(),
         }
     }
 
     fn shard(&self) -> &Shard {
-        &self.shards[SHARD.with(|shard| *shard)]
+        &self.shards[shard_index()]
     }
 
     pub(crate) fn answered(&self, status: Option<u16>) {
@@ -103,8 +120,14 @@ impl Metrics {
     }
 
     /// The text a scrape gets.
-    pub(crate) fn render(&self, in_flight: usize, mappings: &Snapshot) -> Result<Vec<u8>, prometheus::Error> {
+    pub(crate) fn render(
+        &self,
+        in_flight: usize,
+        mappings: &Snapshot,
+        tap: Option<&Tap>,
+    ) -> Result<Vec<u8>, prometheus::Error> {
         let mut families = self.counted()?;
+        families.extend(self.traffic.families()?);
         families.extend(gauge(
             "conclave_edge_connections",
             "Connections being served.",
@@ -117,6 +140,9 @@ impl Metrics {
             self.access_log_dropped.load(Ordering::Relaxed),
         )?;
         families.extend(dropped);
+        if let Some(tap) = tap {
+            families.extend(capture::families(&tap.statistics())?);
+        }
         families.retain(|family| !family.get_metric().is_empty());
         let mut text = Vec::new();
         TextEncoder::new().encode(&families, &mut text)?;

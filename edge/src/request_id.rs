@@ -36,6 +36,15 @@ impl RequestId {
         Self::Made(text)
     }
 
+    /// The name under which an exchange is kept: the same, where it is ours. Two clients may give the same id.
+    pub(crate) fn as_exchange_id(&self) -> capture::ExchangeId {
+        match self {
+            Self::Given(_) => capture::new_id(),
+            Self::Made(text) => uuid::Uuid::try_parse_ascii(text)
+                .map_or_else(|_| capture::new_id(), |id| capture::ExchangeId(id.into_bytes())),
+        }
+    }
+
     pub(crate) fn as_bytes(&self) -> &[u8] {
         match self {
             Self::Given(id) => id.as_bytes(),

@@ -6,6 +6,8 @@
 use std::fmt::Write as _;
 use std::net::IpAddr;
 
+use crate::middleware::HeaderChanges;
+
 /// What of a request the edge's headers depend on.
 pub(crate) struct Origin<'a> {
     pub(crate) request_id: &'a [u8],
@@ -17,6 +19,12 @@ pub(crate) struct Origin<'a> {
     pub(crate) server_host: Option<&'a [u8]>,
     /// Nobody waits for a `100 Continue` any more.
     pub(crate) continued: bool,
+    /// The answer is read on its way, so it must not come compressed.
+    pub(crate) as_it_is: bool,
+    /// For an aggregator: the exchange as the edge keeps it, or that nobody is to keep it.
+    pub(crate) kept_as: Option<KeptAs>,
+    /// What middlewares set and take away: the last word, also on what the edge speaks for.
+    pub(crate) changes: &'a HeaderChanges,
 }
 
 impl Origin<'_> {
@@ -25,34 +33,57 @@ impl Origin<'_> {
     pub(crate) fn owns(&self, name: &[u8]) -> bool {
         let plain = |byte: &u8| if *byte == b'_' { b'-' } else { byte.to_ascii_lowercase() };
         let is = |owned: &str| name.iter().map(plain).eq(owned.bytes());
-        match name.len() {
+        (match name.len() {
             4 => self.server_host.is_some() && is("host"),
             6 => self.continued && is("expect"),
             9 => is("x-real-ip"),
             12 => is("x-request-id"),
-            15 => is("x-forwarded-for"),
+            15 => is("x-forwarded-for") || (self.as_it_is && is("accept-encoding")),
             16 => is("x-forwarded-host"),
             // llama-server keeps a generation of this id running after its client has gone, and shows its text to
             // whoever names the id.
             17 => is("x-forwarded-proto") || is("x-conversation-id"),
+            // Only the edge says what is kept of an exchange.
+            19 => is("x-conclave-exchange"),
             _ => false,
-        }
+        }) || self.changes.owns(name)
     }
 
-    /// What the edge sends instead.
+    /// What the edge sends instead, besides the changes.
     pub(crate) fn each(&self, mut set: impl FnMut(&'static str, &[u8])) {
         let client = AddressText::of(self.client);
+        let mut set = |name: &'static str, value: &[u8]| {
+            if !self.changes.owns(name.as_bytes()) {
+                set(name, value);
+            }
+        };
         set("x-request-id", self.request_id);
         set("x-forwarded-for", client.bytes());
         set("x-real-ip", client.bytes());
         set("x-forwarded-proto", if self.tls { b"https" } else { b"http" });
+        if self.as_it_is {
+            set("accept-encoding", b"identity");
+        }
         if let Some(host) = self.client_host {
             set("x-forwarded-host", host);
         }
         if let Some(host) = self.server_host {
             set("host", host);
         }
+        match &self.kept_as {
+            Some(KeptAs::Exchange(id)) => set("x-conclave-exchange", id),
+            Some(KeptAs::Nothing) => set("x-conclave-exchange", b"none"),
+            None => {}
+        }
     }
+}
+
+/// What the edge keeps of an exchange, so that the aggregator does not keep the same once more.
+pub(crate) enum KeptAs {
+    /// Under this name, a UUID.
+    Exchange([u8; uuid::fmt::Hyphenated::LENGTH]),
+    /// Its router says that nothing is to be kept.
+    Nothing,
 }
 
 /// Token streams; nginx in front of us would gather them until its buffer is full, unless told not to.
@@ -115,6 +146,9 @@ mod tests {
             client_host: Some(b"edge"),
             server_host,
             continued: true,
+            as_it_is: true,
+            kept_as: Some(KeptAs::Nothing),
+            changes: HeaderChanges::NONE,
         }
     }
 

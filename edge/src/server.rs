@@ -18,14 +18,20 @@ use tokio::sync::watch;
 
 use crate::access_log::AccessLog;
 use crate::admin;
+use crate::balance::mirror::Copies;
 use crate::carrier::forward::{self, Forwarder};
 use crate::carrier::pingora;
-use crate::config::{Carrier, EdgeConfig, EntryPoint};
+use crate::config::{Carrier, EdgeConfig, EntryPoint, StateFolder};
 use crate::crowd::Crowd;
 use crate::drain::{InFlight, Stop};
+use crate::health;
+use crate::limits::clock::Clock;
+use crate::limits::registry::Registry;
 use crate::metrics::Metrics;
-use crate::plane::{self, Plane};
+use crate::plane::{self, Limiting, Plane};
 use crate::pressure::Pressure;
+use crate::state::{Folder, Keeper, StateError};
+use crate::tap::Tap;
 use crate::threads::Threads;
 
 /// Connections the kernel holds for us until they are accepted: a burst of clients after a restart.
@@ -43,6 +49,8 @@ pub enum StartError {
     Bind { address: SocketAddr, error: io::Error },
     Runtime(io::Error),
     AccessLog(io::Error),
+    Journal(capture::Error),
+    State(StateError),
 }
 
 impl fmt::Display for StartError {
@@ -56,6 +64,8 @@ impl fmt::Display for StartError {
             }
             Self::Runtime(error) => write!(f, "cannot start the edge's threads: {error}"),
             Self::AccessLog(error) => write!(f, "cannot open the access log: {error}"),
+            Self::State(error) => error.fmt(f),
+            Self::Journal(error) => write!(f, "cannot keep what passes (--journal): {error}"),
         }
     }
 }
@@ -73,7 +83,7 @@ pub struct BoundEdge {
 
 impl BoundEdge {
     /// # Errors
-    /// Where an address cannot be bound, the access log not opened, or the threads not started.
+    /// Where an address cannot be bound, the access log or the journal not opened, or the threads not started.
     pub fn bind(config: EdgeConfig, mappings: Arc<ArcSwap<Snapshot>>) -> Result<Self, StartError> {
         let threads = Threads::start(config.threads).map_err(StartError::Runtime)?;
         let listeners = config
@@ -88,16 +98,23 @@ impl BoundEdge {
             .transpose()?;
         let metrics = Arc::new(Metrics::new());
         let access_log = config.access_log.map(|target| AccessLog::start(target, &metrics));
+        let servers = Arc::new(health::Registry::default());
+        let tap = config.capture.as_ref().map(Tap::open);
         let plane = Plane {
             stop: Stop::default(),
             mappings,
-            aggregator: config.aggregator.as_ref().map(plane::aggregator_servers),
+            aggregator: config.aggregator.as_ref().map(|url| plane::aggregator(url, &servers)),
             crowd: Arc::new(Crowd::new(config.bounds.crowd)),
             pressure: Arc::new(Pressure::default()),
             trusted_proxies: config.trusted_proxies,
             bounds: config.bounds,
             timeouts: config.timeouts,
+            balancing: config.balancing,
+            servers,
+            copies: Copies::default(),
             metrics,
+            limits: limiting(config.state)?,
+            tap: tap.transpose().map_err(StartError::Journal)?,
             access_log: access_log.transpose().map_err(StartError::AccessLog)?,
             in_flight: Arc::new(InFlight::default()),
         };
@@ -189,6 +206,31 @@ impl RunningEdge {
             log.reopen();
         }
     }
+}
+
+fn limiting(folder: Option<StateFolder>) -> Result<Limiting, StartError> {
+    let (clock, registry) = (Clock::start(), Arc::new(Registry::default()));
+    let opened = match folder {
+        None => None,
+        Some(StateFolder { path, required }) => match Folder::open(&path) {
+            Ok(opened) => Some(opened),
+            Err(error) if required => return Err(StartError::State(error)),
+            Err(error) => {
+                tracing::warn!("what is used of limits will be forgotten when this edge ends: {error}");
+                None
+            }
+        },
+    };
+    let folder = opened.map(|(folder, facts)| {
+        registry.restore(facts);
+        folder
+    });
+    let keeper = Keeper::start(folder, registry.clone(), clock).map_err(StartError::Runtime)?;
+    Ok(Limiting {
+        clock,
+        registry,
+        _keeper: keeper,
+    })
 }
 
 fn listen(runtime: &Handle, address: SocketAddr) -> Result<TcpListener, StartError> {

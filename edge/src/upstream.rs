@@ -26,6 +26,18 @@ pub(crate) struct Upstream {
     pub(crate) host_header: HeaderValue,
     preserve_path: bool,
     addresses: Addresses,
+    pub(crate) times: Times,
+}
+
+/// A transport's time-outs. `None`: the edge's own apply.
+#[derive(Debug, Clone, Copy, Default)]
+pub(crate) struct Times {
+    /// To reach the server, TLS included.
+    pub(crate) dial: Option<Duration>,
+    /// From the request's last byte to the first of the answer.
+    pub(crate) response_header: Option<Duration>,
+    /// An idle connection is kept for so long.
+    pub(crate) idle: Option<Duration>,
 }
 
 #[derive(Debug)]
@@ -57,8 +69,28 @@ impl Upstream {
             host_header: host_header(&url),
             preserve_path: server.preserve_path,
             addresses,
+            times: Times::default(),
             url,
         }
+    }
+
+    pub(crate) fn with_times(self, times: Times) -> Self {
+        Self { times, ..self }
+    }
+
+    /// The same server, perhaps by another door; its path is not put before anything.
+    pub(crate) fn again(&self, scheme: Option<UrlScheme>, port: Option<u16>) -> Self {
+        let url = ServerUrl {
+            scheme: scheme.unwrap_or(self.url.scheme),
+            port: port.unwrap_or(self.url.port),
+            ..self.url.clone()
+        };
+        Self::new(&Server {
+            url,
+            weight: 1,
+            preserve_path: false,
+        })
+        .with_times(self.times)
     }
 
     pub(crate) fn tls(&self) -> bool {

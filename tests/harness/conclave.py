@@ -11,7 +11,7 @@ ROOT = Path(__file__).resolve().parents[2]
 
 
 def binary(name="conclave", variable="CONCLAVE_BIN"):
-    path = Path(os.environ.get(variable) or ROOT / "target" / "debug" / name)
+    path = Path(os.environ.get(variable) or ROOT / "target" / "debug" / name).resolve()
     assert path.exists(), f"{path} is missing: build it with `cargo build --workspace`, or set {variable}"
     return path
 
@@ -77,7 +77,8 @@ class Aggregator:
         self.port = free_port()
         self.process = Process(
             [binary(), "aggregator", "--mappings", self.mappings, "--port", self.port, *self.flags],
-            self.logs / f"aggregator-{self.port}.log", self.environment,
+            # A configuration keeps responses in ./data unless it says otherwise.
+            self.logs / f"aggregator-{self.port}.log", self.environment, self.logs,
         )
         self.http = httpx.Client(base_url=self.url, timeout=30)
         self.process.until(lambda: answers(self.http, "/v1/models"))

@@ -25,14 +25,16 @@ def eventually(condition, seconds=10, what="the condition", interval=0.005):
 
 
 class Process:
-    def __init__(self, command, log, environment=None):
+    def __init__(self, command, log, environment=None, folder=None):
         self.log = log
         # Its settings come from the command line alone, whatever the machine's environment holds.
         inherited = {name: value for name, value in os.environ.items() if not name.startswith("CONCLAVE_")}
+        # What keys used in one test is nothing to the next.
+        inherited["CONCLAVE_STATE"] = "none"
         with open(log, "wb") as output:
             self.child = subprocess.Popen(
                 [str(part) for part in command], stdin=subprocess.PIPE, stdout=output, stderr=subprocess.STDOUT,
-                env={**inherited, **(environment or {})},
+                env={**inherited, **(environment or {})}, cwd=folder,
             )
 
     @property

@@ -25,6 +25,24 @@ pub(crate) struct Page {
     cursor: Option<String>,
 }
 
+impl Page {
+    /// The entries of this page, and where the next one begins. `all` is in the order of its names.
+    pub(crate) fn of<'a, T>(&self, all: &'a [T], name: impl Fn(&T) -> &String) -> (&'a [T], Option<String>) {
+        let limit = self.limit.unwrap_or(LIMIT_DEFAULT).clamp(1, LIMIT_MAX);
+        let begin = match &self.cursor {
+            Some(cursor) => all.partition_point(|entry| name(entry) <= cursor),
+            None => 0,
+        };
+        let rest = &all[begin..];
+        let shown = &rest[..rest.len().min(limit)];
+        let next = shown
+            .last()
+            .filter(|_| rest.len() > limit)
+            .map(|entry| name(entry).clone());
+        (shown, next)
+    }
+}
+
 pub(crate) async fn backends(
     State(state): State<AppState>,
     headers: HeaderMap,

@@ -24,12 +24,23 @@ pub(crate) async fn list(State(state): State<AppState>, headers: HeaderMap) -> R
     }
     let list = state.catalogue.serve().await;
     Ok(if headers.contains_key("anthropic-version") {
-        made_json(&anthropic_list(&state.gateway.model_ids()))
+        made_json(&anthropic_list(&ids(&state)))
     } else if headers.contains_key("x-goog-api-key") {
-        made_json(&gemini_list(&state.gateway.model_ids()))
+        made_json(&gemini_list(&ids(&state)))
     } else {
         prepared_json(list)
     })
+}
+
+/// Models, and councils where they are listed.
+fn ids(state: &AppState) -> Vec<Arc<str>> {
+    let mut ids = state.gateway.model_ids();
+    if !ids.is_empty() {
+        ids.extend(state.gateway.council.listed());
+    }
+    ids.sort_unstable();
+    ids.dedup();
+    ids
 }
 
 fn made_json(list: &Value) -> Response {
@@ -62,6 +73,12 @@ pub(crate) async fn show(
 ) -> Result<Response, ApiError> {
     // Waits for the first round of polls, as the list does, and for nothing after it.
     state.catalogue.ready().await;
+    if let Some(council) = super::council::described(&state, &id) {
+        return Ok(made_json(&match headers.contains_key("anthropic-version") {
+            true => anthropic_model(&id),
+            false => council,
+        }));
+    }
     let view = state.fleet.view();
     let places = view
         .places(&id)

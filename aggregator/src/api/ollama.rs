@@ -21,7 +21,16 @@ pub(crate) async fn version() -> Json<Value> {
 pub(crate) async fn tags(State(state): State<AppState>) -> Json<Value> {
     // Waits for the first round of heartbeats, as `/v1/models` does, and for nothing after it.
     state.catalogue.ready().await;
-    Json(listing::tags(&state.gateway.known()))
+    let models = state.gateway.known();
+    let councils = if models.is_empty() {
+        Vec::new()
+    } else {
+        super::council::known(&state)
+    };
+    let taken = |name: &str| councils.iter().any(|council| council.name == name);
+    Json(listing::tags(
+        models.iter().filter(|model| !taken(&model.name)).chain(&councils),
+    ))
 }
 
 pub(crate) async fn ps(State(state): State<AppState>) -> Json<Value> {
@@ -35,6 +44,9 @@ pub(crate) async fn show(State(state): State<AppState>, headers: HeaderMap, body
         return refused(StatusCode::BAD_REQUEST, "model: must name a model; found none");
     };
     state.catalogue.ready().await;
+    if let Some(council) = super::council::shown(&state, name) {
+        return Json(listing::show(&council)).into_response();
+    }
     match state.gateway.describe(name, &headers).await {
         Some(model) => Json(listing::show(&model)).into_response(),
         None => refused(

@@ -72,8 +72,12 @@ impl Publisher {
     fn publish(&mut self, roster: &Roster) {
         let started = Instant::now();
         let ranked = roster.ranked();
-        let lists = ranked.iter().filter_map(|(_, known)| known.health.list());
-        self.catalogue.publish(merge(lists), roster.backend_count());
+        let lists = || ranked.iter().filter_map(|(_, known)| known.health.list());
+        let own = self.catalogue.own();
+        // Where nobody serves a model, a council would be a name without anybody behind it.
+        let has_models = lists().any(|list| !list.models.is_empty() || !list.data.is_empty());
+        let all = has_models.then_some(&*own).into_iter().chain(lists());
+        self.catalogue.publish(merge(all), roster.backend_count());
         let backends = ranked.into_iter().map(|(id, known)| Arc::new(self.backend(id, known)));
         let view = FleetView::new(backends.collect(), Arc::clone(&self.routing), &self.fleet.view());
         self.fleet.publish(view);

@@ -151,7 +151,7 @@ impl TargetRules {
             .filter(|file| !self.skip.skips(&file.name))
             .filter_map(|file| file.mapping.as_ref())
             .flat_map(|mapping| &mapping.services)
-            .flat_map(|service| &service.servers)
+            .flat_map(|service| service.servers())
             .filter(|server| !self.is_own(&server.url))
             .map(|server| BackendUrl::from(&server.url))
             .collect()

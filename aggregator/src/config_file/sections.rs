@@ -1,13 +1,16 @@
 //! The small sections: `server`, `admin`, `metrics`, `response_storage`, `council`.
 
 use std::net::IpAddr;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::Duration;
 
-use document::{Field, Fields, Report, Schema, Support, Value, entries, shown_scalar};
+use document::{Field, Fields, Report, Schema, Support, shown_scalar};
 use keymap::KeyHash;
 use subtle::ConstantTimeEq as _;
 
 use super::Lookup;
+use crate::store::Retention;
 
 const SERVER: Schema = &[
     ("host", Support::Read),
@@ -21,6 +24,17 @@ const STORAGE: Schema = &[
     ("enabled", Support::Read),
     ("compress", Support::Read),
     ("db_path", Support::Read),
+    ("encryption_key_file", Support::Read),
+    ("full_text_search", Support::Read),
+    ("retention", Support::Read),
+];
+const RETENTION: Schema = &[("days", Support::Read), ("max_mib", Support::Read)];
+
+const COUNCIL: Schema = &[
+    ("templates_dir", Support::Read),
+    ("default_model", Support::Read),
+    ("tokens_max", Support::Read),
+    ("listed", Support::Read),
 ];
 
 /// Where the admin token comes from unless the file names another place.
@@ -94,6 +108,11 @@ pub struct ResponseStorage {
     pub enabled: bool,
     pub compress: bool,
     pub db_path: PathBuf,
+    /// Bodies are encrypted with the key in this file.
+    pub encryption_key_file: Option<PathBuf>,
+    /// Where the file does not say: on, unless bodies are encrypted.
+    pub full_text_search: Option<bool>,
+    pub retention: Retention,
 }
 
 impl Default for ResponseStorage {
@@ -102,14 +121,44 @@ impl Default for ResponseStorage {
             enabled: true,
             compress: true,
             db_path: PathBuf::from("./data/responses.db"),
+            encryption_key_file: None,
+            full_text_search: None,
+            retention: Retention::default(),
         }
     }
 }
 
-#[derive(Debug, Clone, PartialEq, Eq, Default)]
+/// Councils: `docs/COUNCIL.md`.
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Council {
     /// Where templates of one's own lie.
     pub templates_dir: Option<PathBuf>,
+    /// Whom members are where neither a request nor a template names a model.
+    pub default_model: Option<Arc<str>>,
+    /// What all models of one council may write at most: members × rounds × tokens, and the synthesizers'.
+    pub tokens_max: u64,
+    /// Whether lists of models name councils. Without a `config.yaml` they do not: there the lists are those of
+    /// `routheon-server`.
+    pub is_listed: bool,
+}
+
+impl Council {
+    const TEMPLATES: &str = "council_templates";
+
+    pub fn templates_dir(&self) -> &Path {
+        self.templates_dir.as_deref().unwrap_or(Path::new(Self::TEMPLATES))
+    }
+}
+
+impl Default for Council {
+    fn default() -> Self {
+        Self {
+            templates_dir: None,
+            default_model: None,
+            tokens_max: 100_000,
+            is_listed: false,
+        }
+    }
 }
 
 pub(super) fn server(field: Field<'_>, report: &mut Report<'_>) -> ServerSection {
@@ -189,19 +238,53 @@ pub(super) fn response_storage(field: Field<'_>, report: &mut Report<'_>) -> Res
             .take("db_path")
             .and_then(|field| words(field, report))
             .map_or(default.db_path, PathBuf::from),
+        encryption_key_file: fields
+            .take("encryption_key_file")
+            .and_then(|field| words(field, report))
+            .map(PathBuf::from),
+        full_text_search: fields.take("full_text_search").and_then(|field| field.boolean(report)),
+        retention: fields
+            .take("retention")
+            .map_or(default.retention, |field| retention(field, report)),
     }
 }
 
-/// Only the folder of templates is read; what else stands there is another version's.
+fn retention(field: Field<'_>, report: &mut Report<'_>) -> Retention {
+    const DAY_S: u64 = 86_400;
+    let Some(mut fields) = Fields::of(field.node, RETENTION, "`retention`", report) else {
+        return Retention::default();
+    };
+    let mut number = |name, max| {
+        let number = fields.take(name).and_then(|field| field.integer(1, max, report));
+        number.and_then(|number| u64::try_from(number).ok())
+    };
+    Retention {
+        age_max: number("days", 36_500).map(|days| Duration::from_secs(days * DAY_S)),
+        bytes_max: number("max_mib", 1 << 30).map(|mib| mib << 20),
+    }
+}
+
 pub(super) fn council(field: Field<'_>, report: &mut Report<'_>) -> Council {
-    let all = entries(field.node, "`council`", report).unwrap_or_default();
-    let folder = all
-        .into_iter()
-        .find(|entry| entry.key.eq_ignore_ascii_case("templates_dir"));
-    let folder = folder.filter(|entry| !matches!(entry.value.value, Value::Null));
-    let text = folder.and_then(|entry| document::text(entry.value, "`templates_dir`", report));
+    let default = Council {
+        is_listed: true,
+        ..Council::default()
+    };
+    let Some(mut fields) = Fields::of(field.node, COUNCIL, "`council`", report) else {
+        return default;
+    };
+    let folder = fields.take("templates_dir").and_then(|field| words(field, report));
+    let model = fields.take("default_model").and_then(|field| words(field, report));
+    let tokens = fields
+        .take("tokens_max")
+        .and_then(|field| field.integer(1, 100_000_000, report));
+    let listed = fields.take("listed").and_then(|field| field.boolean(report));
     Council {
-        templates_dir: text.map(|text| PathBuf::from(text.value())),
+        templates_dir: folder.map(PathBuf::from),
+        default_model: model.map(Arc::from),
+        tokens_max: tokens
+            .and_then(|tokens| u64::try_from(tokens).ok())
+            .unwrap_or(default.tokens_max),
+        is_listed: listed.unwrap_or(true),
     }
 }
 

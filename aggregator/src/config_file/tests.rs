@@ -39,7 +39,6 @@ admin:
     token: ${ADMIN_TOKEN}
 council:
   templates_dir: council_templates
-  whatever: { else: 1 }
 "#;
 
 fn lookup(name: &str) -> Option<String> {
@@ -66,6 +65,24 @@ fn good(text: &str) -> ConfigFile {
 
 fn one_backend(lines: &str) -> String {
     format!("backends:\n- name: b\n  type: openai\n  url: http://h:1\n{lines}")
+}
+
+#[test]
+fn a_council_is_set_up_and_a_field_of_another_version_is_no_error() {
+    let (file, problems) =
+        check("council:\n  default_model: m\n  tokens_max: 5\n  listed: false\n  whatever: { else: 1 }\n");
+    let council = file.expect("a warning only").council;
+    assert_eq!(
+        (council.default_model.as_deref(), council.tokens_max, council.is_listed),
+        (Some("m"), 5, false)
+    );
+    assert_eq!(
+        (problems.len(), problems[0].severity),
+        (1, Severity::Warning),
+        "{problems:#?}"
+    );
+    assert!(good("server: {port: 1}\n").council.is_listed, "where there is a file");
+    assert!(!ConfigFile::without_file(&lookup).council.is_listed);
 }
 
 #[test]
@@ -106,6 +123,23 @@ fn nothing_at_all_is_a_file_with_the_defaults() {
             "the environment has a token"
         );
     }
+}
+
+#[test]
+fn what_is_kept_and_for_how_long() {
+    let storage = good(
+        "response_storage:\n  db_path: /var/lib/r.db\n  compress: false\n  encryption_key_file: /etc/key\n  \
+         full_text_search: false\n  retention: {days: 30, max_mib: 2048}\n",
+    )
+    .response_storage;
+    assert_eq!(storage.db_path, Path::new("/var/lib/r.db"));
+    assert_eq!(storage.encryption_key_file.as_deref(), Some(Path::new("/etc/key")));
+    assert_eq!(
+        (storage.enabled, storage.compress, storage.full_text_search),
+        (true, false, Some(false))
+    );
+    assert_eq!(storage.retention.age_max, Some(Duration::from_secs(30 * 86_400)));
+    assert_eq!(storage.retention.bytes_max, Some(2 << 30));
 }
 
 #[test]
@@ -269,6 +303,16 @@ fn every_mistake_is_told_at_its_place_with_its_rule_and_its_fix() {
             "response_storage: {db_path: ''}\n".to_owned(),
             (1, 29),
             "must not be empty",
+        ),
+        (
+            "response_storage: {retention: {days: 0}}\n".to_owned(),
+            (1, 38),
+            "`days` takes",
+        ),
+        (
+            "response_storage: {full_text_search: maybe}\n".to_owned(),
+            (1, 38),
+            "`full_text_search` takes",
         ),
         ("metrics: 7\n".to_owned(), (1, 10), "map of fields"),
         ("- a\n".to_owned(), (1, 1), "map of fields"),

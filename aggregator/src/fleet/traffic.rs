@@ -26,6 +26,8 @@ pub(crate) struct Traffic {
     suspensions: AtomicU32,
     /// Moment since the process's epoch; 0 where it is not suspended.
     suspended_until_us: AtomicU64,
+    answered: AtomicU64,
+    failed: AtomicU64,
 }
 
 impl Traffic {
@@ -43,6 +45,14 @@ impl Traffic {
 
     pub(crate) fn is_suspended(&self) -> bool {
         self.suspended_until_us.load(Ordering::Relaxed) != 0
+    }
+
+    pub(crate) fn answered_total(&self) -> u64 {
+        self.answered.load(Ordering::Relaxed)
+    }
+
+    pub(crate) fn failed_total(&self) -> u64 {
+        self.failed.load(Ordering::Relaxed)
     }
 
     /// Counts a request in flight until the guard is dropped.
@@ -69,6 +79,7 @@ impl Traffic {
     /// A request was answered.
     pub(super) fn answered(&self, time: Duration) {
         blend(&self.first_byte_us, time);
+        self.answered.fetch_add(1, Ordering::Relaxed);
         self.suspensions.store(0, Ordering::Relaxed);
         self.suspended_until_us.store(0, Ordering::Relaxed);
     }
@@ -91,6 +102,7 @@ impl Traffic {
             .compare_exchange(0, until, Ordering::Relaxed, Ordering::Relaxed)
             .ok()?;
         self.suspensions.store(before.saturating_add(1), Ordering::Relaxed);
+        self.failed.fetch_add(1, Ordering::Relaxed);
         Some(pause)
     }
 }

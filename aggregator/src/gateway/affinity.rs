@@ -8,7 +8,7 @@ use std::sync::{Arc, Mutex};
 use std::time::Instant;
 
 use affinity::{Capacity, Index, Server, Trail};
-use axum::http::HeaderMap;
+use axum::http::{HeaderMap, HeaderValue};
 use serde::Deserialize;
 use serde_json::value::RawValue;
 
@@ -59,8 +59,7 @@ impl Affinity {
             return None;
         }
         let mut trail = self.index.trail(&[model.as_bytes()]);
-        let session = SESSION_HEADERS.iter().find_map(|name| headers.get(*name));
-        if let Some(session) = session.filter(|session| !session.is_empty()) {
+        if let Some(session) = session(headers) {
             trail.session(&caller.to_le_bytes(), session.as_bytes());
         }
         walk(body, &mut trail);
@@ -110,6 +109,12 @@ impl Affinity {
             .map(|(number, server)| (*number, Arc::clone(server)))
             .collect()
     }
+}
+
+/// The conversation's own name, where the client says it.
+pub(super) fn session(headers: &HeaderMap) -> Option<&HeaderValue> {
+    let session = SESSION_HEADERS.iter().find_map(|name| headers.get(*name));
+    session.filter(|session| !session.is_empty())
 }
 
 /// What makes up a conversation, in any of the dialects, unread.

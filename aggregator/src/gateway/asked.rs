@@ -115,7 +115,7 @@ fn parse(endpoint: Endpoint, body: &[u8]) -> Result<Parsed, BadRequest> {
     let chat = |request| Parsed::Chat(Box::new(request));
     let embedding = |request| Parsed::Embedding(Box::new(request));
     match endpoint {
-        Endpoint::ChatCompletions => openai::request::parse(body).map(chat),
+        Endpoint::ChatCompletions | Endpoint::CouncilChat => openai::request::parse(body).map(chat),
         Endpoint::Completions => openai::completions::parse(body).map(chat),
         Endpoint::Responses => {
             openai::responses::parse(body).map(|(request, echo)| Parsed::Responses(Box::new(request), Box::new(echo)))

@@ -12,6 +12,8 @@ use crate::backend::BackendKind;
 pub(crate) enum Endpoint {
     /// `/v1/chat/completions`
     ChatCompletions,
+    /// `/v1/council/chat`: a chat completion by a council, whatever model it names.
+    CouncilChat,
     /// `/v1/completions`
     Completions,
     /// `/v1/embeddings`
@@ -44,7 +46,9 @@ pub(super) enum Way {
 impl Endpoint {
     pub(crate) fn dialect(self) -> Dialect {
         match self {
-            Self::ChatCompletions | Self::Completions | Self::Embeddings | Self::Responses => Dialect::OpenAi,
+            Self::ChatCompletions | Self::CouncilChat | Self::Completions | Self::Embeddings | Self::Responses => {
+                Dialect::OpenAi
+            }
             Self::Messages | Self::CountTokens => Dialect::Anthropic,
             Self::OllamaChat | Self::OllamaGenerate | Self::OllamaEmbed | Self::OllamaEmbeddings => Dialect::Ollama,
         }
@@ -53,7 +57,9 @@ impl Endpoint {
     /// Whether an answer is a stream where the client does not say; `None` where it never is one.
     pub(super) fn streams_unasked(self) -> Option<bool> {
         match self {
-            Self::ChatCompletions | Self::Completions | Self::Responses | Self::Messages => Some(false),
+            Self::ChatCompletions | Self::CouncilChat | Self::Completions | Self::Responses | Self::Messages => {
+                Some(false)
+            }
             Self::OllamaChat | Self::OllamaGenerate => Some(true),
             Self::Embeddings | Self::CountTokens | Self::OllamaEmbed | Self::OllamaEmbeddings => None,
         }
@@ -61,7 +67,7 @@ impl Endpoint {
 
     /// Whether the usage of a stream comes only if it is asked for.
     pub(super) fn asks_for_usage(self) -> bool {
-        matches!(self, Self::ChatCompletions | Self::Completions)
+        matches!(self, Self::ChatCompletions | Self::CouncilChat | Self::Completions)
     }
 
     /// Ways to put it to a backend of this kind, the best first; none where that kind has nothing of the sort.

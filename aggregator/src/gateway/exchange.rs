@@ -12,6 +12,9 @@ mod open;
 mod patience;
 mod whole;
 
+pub(super) use open::content_type;
+pub(super) use whole::render_chat;
+
 use std::time::{Duration, Instant};
 
 use axum::body::Body;

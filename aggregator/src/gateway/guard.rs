@@ -42,8 +42,25 @@ impl Guard {
             return Ok(found.map_or(NOBODY, |found| caller(&found.hash)));
         }
         let credential = credential.map_err(|_| conflict())?.ok_or_else(unknown)?;
-        let request = keymap::Request {
-            credential: Some(&credential),
+        match self.decide(head, &credential) {
+            Decision::Forward(_) | Decision::NeedsModel | Decision::NoRouter => Ok(caller(&credential.hash)),
+            Decision::UnknownKey | Decision::Keyless => Err(unknown()),
+            Decision::Broken(_) | Decision::FileBroken => Err(broken()),
+        }
+    }
+
+    /// By which name the mapping files know who asks.
+    pub(super) fn name(&self, head: &Parts) -> Option<Arc<str>> {
+        let credential = Credential::from_headers(&head.headers).ok().flatten()?;
+        match self.decide(head, &credential) {
+            Decision::Forward(route) => Some(route.router.name.clone()),
+            _ => None,
+        }
+    }
+
+    fn decide(&self, head: &Parts, credential: &Credential<'_>) -> Decision {
+        (self.keys)().decide(&keymap::Request {
+            credential: Some(credential),
             method: head.method.as_str(),
             host: "",
             path: head.uri.path(),
@@ -53,12 +70,7 @@ impl Guard {
             client_ip: IpAddr::V4(Ipv4Addr::UNSPECIFIED),
             entry_point: None,
             model: Model::Unread,
-        };
-        match (self.keys)().decide(&request) {
-            Decision::Forward(_) | Decision::NeedsModel | Decision::NoRouter => Ok(caller(&credential.hash)),
-            Decision::UnknownKey | Decision::Keyless => Err(unknown()),
-            Decision::Broken(_) | Decision::FileBroken => Err(broken()),
-        }
+        })
     }
 }
 

@@ -36,6 +36,12 @@ impl RequestId {
         Self(headers.get(REQUEST_ID).filter(fit).cloned().unwrap_or_else(made))
     }
 
+    /// The id of a part of this request, which is a request itself.
+    pub(super) fn part(&self, part: &str) -> Self {
+        let made = HeaderValue::from_str(&format!("{}.{part}", self.as_str()));
+        made.map_or_else(|_| self.clone(), Self)
+    }
+
     pub(super) fn value(&self) -> HeaderValue {
         self.0.clone()
     }

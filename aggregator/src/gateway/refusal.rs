@@ -43,6 +43,11 @@ impl Refusal {
         }
     }
 
+    /// What is told, without how.
+    pub(super) fn into_failure(self) -> Failure {
+        self.failure
+    }
+
     pub(super) fn at(self, field: Option<String>) -> Self {
         Self { field, ..self }
     }
@@ -52,6 +57,21 @@ impl Refusal {
             code: Some(code),
             ..self
         }
+    }
+
+    /// In one word, for logs and lists.
+    pub(super) fn reason(&self) -> &'static str {
+        self.code.unwrap_or(match self.failure.kind {
+            FailureKind::InvalidRequest => "invalid_request",
+            FailureKind::Authentication => "authentication",
+            FailureKind::Permission => "permission",
+            FailureKind::NotFound => "not_found",
+            FailureKind::TooLarge => "request_too_large",
+            FailureKind::RateLimit => "rate_limit_exceeded",
+            FailureKind::Overloaded => "overloaded",
+            FailureKind::Timeout => "upstream_timeout",
+            FailureKind::Api => "upstream_failed",
+        })
     }
 
     #[cfg(test)]

@@ -32,8 +32,13 @@ impl Stand {
     pub(crate) async fn with(backends: &str, more: &str, config: AggregatorConfig) -> Self {
         let folder = tempfile::tempdir().unwrap();
         let path: PathBuf = folder.path().join("config.yaml");
+        let councils = if more.contains("council:") {
+            ""
+        } else {
+            "council: {listed: false}\n"
+        };
         let text = format!(
-            "admin: {{auth: {{token: {ADMIN}}}}}\n{}\nbackends:\n{backends}",
+            "admin: {{auth: {{token: {ADMIN}}}}}\n{councils}{}\nbackends:\n{backends}",
             quickly(more)
         );
         std::fs::write(&path, text).unwrap();

@@ -2,6 +2,7 @@
 
 mod backend;
 mod catalogue;
+mod council;
 mod fleet;
 mod gateway;
 mod http;

@@ -1,7 +1,7 @@
 """What is measured: Conclave, and everything it is measured beside."""
 
 from .base import Peer, Setup, Unavailable
-from .conclave import Conclave, ConclaveOneKey, Direct
+from .conclave import Conclave, ConclaveKeeping, ConclaveOneKey, ConclaveWithoutJournal, Direct
 from .gateways import Bifrost, LiteLlm, LlamaSwap, Olla, Portkey
 from .servers import Caddy, Envoy, Haproxy, Nginx, Traefik
 
@@ -21,4 +21,12 @@ ALL: list[type[Peer]] = [
     LiteLlm,
 ]
 
-__all__ = ["ALL", "ConclaveOneKey", "Peer", "Setup", "Unavailable"]
+__all__ = [
+    "ALL",
+    "ConclaveKeeping",
+    "ConclaveOneKey",
+    "ConclaveWithoutJournal",
+    "Peer",
+    "Setup",
+    "Unavailable",
+]

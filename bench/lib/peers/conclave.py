@@ -92,6 +92,24 @@ class ConclaveOneKey(Conclave):
         super().prepare(dataclasses.replace(setup, keys=1))
 
 
+class ConclaveKeeping(Conclave):
+    """Every exchange goes into a journal, bodies and all, before it is passed on."""
+
+    program = "conclave"
+    title = "Conclave, capture full"
+
+    def command(self, setup: Setup) -> list[str]:
+        return [*super().command(setup), "--journal", str(setup.folder / "journal"), "--capture", "full"]
+
+
+class ConclaveWithoutJournal(Conclave):
+    """Beside it: what keeping costs."""
+
+    name = "conclave-without-journal"
+    program = "conclave"
+    title = "Conclave, no journal"
+
+
 def mapping(numbers) -> str:
     """Routers for these keys: by turns in clear and hashed, as a folder that grew has both."""
     lines = ["http:", "  routers:"]

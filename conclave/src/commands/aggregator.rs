@@ -15,7 +15,8 @@ use crate::{folder, logging, settings, signals};
 pub(crate) fn run(args: AggregatorArgs) -> Result<ExitCode> {
     logging::init(args.log_level, args.log_json);
     let signals = signals::listen()?;
-    let config = settings::aggregator::compose(&args.service)?;
+    let keeping = settings::journal::compose(&args.journal)?;
+    let config = settings::aggregator::compose(&args.service, keeping.as_ref())?;
     let poll = folder::poll_interval(&args.mapping)?;
     let watch = folder::watch(&folder::chosen(args.mapping.mappings), poll, None)?;
 

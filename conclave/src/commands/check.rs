@@ -5,7 +5,7 @@ use std::path::Path;
 use std::process::ExitCode;
 use std::time::Duration;
 
-use aggregator::ConfigFile;
+use aggregator::{ConfigFile, Council};
 use anyhow::{Context, Result};
 use keymap::static_file::StaticFile;
 use keymap::{Problem, Severity, Snapshot, WatchOptions};
@@ -16,9 +16,12 @@ use crate::settings;
 pub(crate) fn run(args: &CheckArgs) -> Result<ExitCode> {
     let mut problems = Vec::new();
     let mut file = StaticFile::default();
+    let mut templates = args.council_templates.clone();
     for path in &args.config {
         if is_ours(path) {
-            problems.extend(ConfigFile::read(path).1);
+            let (ours, of_file) = ConfigFile::read(path);
+            problems.extend(of_file);
+            templates = templates.or(ours.and_then(|ours| ours.council.templates_dir));
             continue;
         }
         let (found, of_file) = keymap::static_file::read(path).with_context(|| path.display().to_string())?;
@@ -28,6 +31,9 @@ pub(crate) fn run(args: &CheckArgs) -> Result<ExitCode> {
     if let Some(path) = &args.stats_config_file {
         problems.extend(settings::aggregator::stats_problems(path));
     }
+    let templates = templates.unwrap_or_else(|| Council::default().templates_dir().to_owned());
+    let of_templates = aggregator::council_template_problems(&templates);
+    problems.extend(of_templates.with_context(|| templates.display().to_string())?);
     let mappings = settings::edge::mappings(args.mappings.clone(), &file);
     let names: Vec<String> = file.entry_points.iter().map(|entry| entry.name.to_string()).collect();
     let snapshot = read(&mappings, Some(names).filter(|names| !names.is_empty()))?;

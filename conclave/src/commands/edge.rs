@@ -14,7 +14,8 @@ pub(crate) fn run(args: EdgeArgs) -> Result<ExitCode> {
     let signals = signals::listen()?;
     let file = settings::edge::static_file(args.config.as_deref())?;
     let aggregator = settings::edge::aggregator(args.aggregator.as_deref())?;
-    let config = settings::edge::compose(&args.door, aggregator, &file)?;
+    let keeping = settings::journal::compose(&args.journal)?;
+    let config = settings::edge::compose(&args.door, aggregator, &file, keeping)?;
     let poll = folder::poll_interval(&args.mapping)?;
     let mappings = settings::edge::mappings(args.mapping.mappings, &file);
     let watch = folder::watch(&mappings, poll, settings::edge::entry_point_names(&config))?;

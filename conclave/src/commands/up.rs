@@ -17,11 +17,17 @@ pub(crate) fn run(args: UpArgs) -> Result<ExitCode> {
     logging::init(args.logging.log_level, args.logging.log_json);
     let signals = signals::listen()?;
     let poll = folder::poll_interval(&args.mapping)?;
-    let service = settings::aggregator::compose(&args.service)?;
+    let keeping = settings::journal::compose(&args.journal)?;
+    let service = settings::aggregator::compose(&args.service, keeping.as_ref())?;
     let watch = folder::watch(&folder::chosen(args.mapping.mappings), poll, None)?;
 
     let aggregator = AggregatorThread::start(service, &watch)?;
-    let config = settings::edge::compose(&args.door, Some(url_of(aggregator.address)), &StaticFile::default())?;
+    let config = settings::edge::compose(
+        &args.door,
+        Some(url_of(aggregator.address)),
+        &StaticFile::default(),
+        keeping,
+    )?;
     let bound = BoundEdge::bind(config, watch.snapshot())?;
     announce(&bound);
     aggregator.announce();

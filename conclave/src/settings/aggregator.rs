@@ -2,18 +2,22 @@
 
 use std::path::Path;
 
+use aggregator::ingest::IngestConfig;
 use aggregator::{
-    AggregatorConfig, BackendConfig, BackendKeys, ConfigSource, ServerSection, SkipPatterns, StatsConfig, StatsFilter,
+    AggregatorConfig, BackendConfig, BackendKeys, CaptureConfig, ConfigSource, ServerSection, SkipPatterns,
+    StatsConfig, StatsFilter,
 };
 use anyhow::{Context, Result, bail};
 use keymap::{ApiKey, Problem, Severity};
 
+use super::journal::Keeping;
 use crate::cli::ServiceArgs;
 
 /// The key for backends, where a file is more than one wants.
 const BACKEND_KEY: &str = "CONCLAVE_BACKEND_KEY";
 
-pub(crate) fn compose(args: &ServiceArgs) -> Result<AggregatorConfig> {
+/// `keeping`: what `--journal` and its kin say; `response_storage.enabled: false` wins over it.
+pub(crate) fn compose(args: &ServiceArgs, keeping: Option<&Keeping>) -> Result<AggregatorConfig> {
     let backends = BackendConfig {
         mapping_timeout: aggregator::seconds("--mapping-timeout", args.mapping_timeout)?,
         keys: backend_keys(args.backend_key_file.as_deref())?,
@@ -21,15 +25,20 @@ pub(crate) fn compose(args: &ServiceArgs) -> Result<AggregatorConfig> {
     };
     let filter = args.stats_config_file.as_deref().map(stats_filter).transpose()?;
     let file = args.config.as_deref().map(config_file).transpose()?;
+    let stores = file.as_ref().is_none_or(|file| file.config().response_storage.enabled);
     let server = file
         .as_ref()
         .map(|file| file.config().server.clone())
         .unwrap_or_default();
     let (host, port) = address(args, server);
+    let store = super::store::compose(args, file.as_ref().map(|file| &file.config().response_storage))?;
     Ok(AggregatorConfig {
         host,
         port,
         file,
+        store,
+        capture: keeping.filter(|_| stores).and_then(capture),
+        ingest: keeping.map(|keeping| ingest(keeping, args.keep_journal)),
         skip: SkipPatterns::new(&args.skip_mapping)?,
         backends,
         stats: StatsConfig {
@@ -38,6 +47,23 @@ pub(crate) fn compose(args: &ServiceArgs) -> Result<AggregatorConfig> {
         },
         ..AggregatorConfig::default()
     })
+}
+
+fn capture(keeping: &Keeping) -> Option<CaptureConfig> {
+    Some(CaptureConfig {
+        journal: keeping.journal.clone(),
+        options: keeping.options,
+        terms: keeping.terms?,
+    })
+}
+
+/// No body is cut a second time: the bound of what is ingested is at least that of what is kept.
+fn ingest(keeping: &Keeping, keep_journal: bool) -> IngestConfig {
+    let mut config = IngestConfig::of(&keeping.journal);
+    config.keep_journal = keep_journal;
+    let kept_max = usize::try_from(keeping.body_bytes_max).unwrap_or(usize::MAX);
+    config.holding.body_bytes_max = config.holding.body_bytes_max.max(kept_max);
+    config
 }
 
 /// Flags win over the file, that over the defaults.

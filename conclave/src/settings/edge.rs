@@ -5,11 +5,13 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result, bail};
 use edge::{
-    AccessLogTarget, Bounds, Carrier, CrowdBounds, EdgeConfig, EntryPoint, HeadBounds, Timeouts, TrustedProxies,
+    AccessLogTarget, Balancing, Bounds, CaptureConfig, Carrier, CrowdBounds, EdgeConfig, EntryPoint, HeadBounds,
+    Timeouts, TrustedProxies, VolatileLines,
 };
 use keymap::static_file::StaticFile;
 use keymap::{Network, ServerUrl};
 
+use super::journal::Keeping;
 use super::seconds;
 use crate::cli::{CarrierName, DoorArgs};
 use crate::descriptors;
@@ -19,7 +21,12 @@ const AGGREGATOR: &str = "http://127.0.0.1:9080";
 const NONE: &str = "none";
 
 /// Composes the edge's configuration. Flags win over Traefik's static file, that over the defaults.
-pub(crate) fn compose(door: &DoorArgs, aggregator: Option<ServerUrl>, file: &StaticFile) -> Result<EdgeConfig> {
+pub(crate) fn compose(
+    door: &DoorArgs,
+    aggregator: Option<ServerUrl>,
+    file: &StaticFile,
+    keeping: Option<Keeping>,
+) -> Result<EdgeConfig> {
     Ok(EdgeConfig {
         entry_points: entry_points(door.listen, file),
         aggregator,
@@ -27,6 +34,7 @@ pub(crate) fn compose(door: &DoorArgs, aggregator: Option<ServerUrl>, file: &Sta
         threads: door.threads.unwrap_or_else(cores),
         bounds: bounds(door),
         trusted_proxies: trusted_proxies(&door.trusted_proxies)?,
+        balancing: balancing(door)?,
         timeouts: Timeouts {
             head: seconds("--head-timeout", door.head_timeout)?,
             client: seconds("--client-timeout", door.client_timeout)?,
@@ -45,6 +53,13 @@ pub(crate) fn compose(door: &DoorArgs, aggregator: Option<ServerUrl>, file: &Sta
             CarrierName::Forwarder => Carrier::Forwarder,
             CarrierName::PingoraProxy => Carrier::PingoraProxy,
         },
+        state: super::state::folder(door.state.as_deref()),
+        capture: keeping.map(|keeping| CaptureConfig {
+            journal: keeping.journal,
+            options: keeping.options,
+            terms: keeping.terms,
+            body_bytes_max: keeping.body_bytes_max,
+        }),
     })
 }
 
@@ -74,6 +89,14 @@ fn trusted_proxies(typed: &[String]) -> Result<TrustedProxies> {
         .map(network)
         .collect::<Result<_>>()
         .map(TrustedProxies::new)
+}
+
+fn balancing(door: &DoorArgs) -> Result<Balancing> {
+    Ok(Balancing {
+        tells_server: door.server_header,
+        volatile_lines: VolatileLines::new(0, &door.volatile_line)
+            .context("--volatile-line is not a regular expression; write one as in Rust's regex crate")?,
+    })
 }
 
 /// The names routers may be bound to; `None` where entry points are not told apart.

@@ -8,6 +8,7 @@
 mod build;
 mod fault;
 mod locate;
+mod outline;
 
 use std::borrow::Cow;
 
@@ -15,6 +16,7 @@ use serde_yaml::granit_parser::Parser;
 
 use crate::problem::Position;
 pub use fault::Fault;
+pub use outline::{Form, Piece, Spelling, outline};
 
 /// None of our files is more than six levels deep. What is nested deeper than this is a mistake, or an attack on the stack of whoever
 /// walks the tree; aliases count as what they stand for.

@@ -5,9 +5,14 @@ use std::fs::{DirBuilder, File, OpenOptions, Permissions, TryLockError};
 use std::io::{self, Write};
 use std::os::unix::fs::{DirBuilderExt, FileExt, OpenOptionsExt, PermissionsExt};
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use crate::error::Error;
 use crate::segment;
+
+/// A writer looks for the lock so often, so long apart, before it believes that another has it.
+const LOCK_LOOKS_MAX: u32 = 10;
+const LOCK_PAUSE: Duration = Duration::from_millis(10);
 
 /// A journal's folder.
 pub trait Folder: Send + Sync {
@@ -72,15 +77,36 @@ impl Disk {
         let file = options.write(true).create(true).truncate(false).mode(0o600).open(&path);
         let file = file.map_err(|source| disk_error("open", &path, source))?;
         only_for_us(&file).map_err(|source| disk_error("close to others", &path, source))?;
-        match file.try_lock() {
-            Ok(()) => Ok(WriterLock { _file: file }),
-            Err(TryLockError::WouldBlock) => Err(Error::Locked { path }),
-            Err(TryLockError::Error(source)) => Err(disk_error("lock", &path, source)),
+        let mut looks = 0;
+        loop {
+            match file.try_lock() {
+                Ok(()) => return Ok(WriterLock { _file: file }),
+                // Whoever asks [`is_written`] holds it for a moment.
+                Err(TryLockError::WouldBlock) if looks < LOCK_LOOKS_MAX => {
+                    looks += 1;
+                    std::thread::sleep(LOCK_PAUSE);
+                }
+                Err(TryLockError::WouldBlock) => return Err(Error::Locked { path }),
+                Err(TryLockError::Error(source)) => return Err(disk_error("lock", &path, source)),
+            }
         }
     }
 
     fn file(&self, segment: u64) -> PathBuf {
         self.path.join(segment::file_name(segment))
+    }
+}
+
+/// Whether a writer has this folder now. Where none has, what its last one began and did not end is over.
+pub fn is_written(path: impl AsRef<Path>) -> io::Result<bool> {
+    let file = match File::open(path.as_ref().join("lock")) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(false),
+        file => file?,
+    };
+    match file.try_lock_shared() {
+        Ok(()) => Ok(false), // Given back as the file is closed.
+        Err(TryLockError::WouldBlock) => Ok(true),
+        Err(TryLockError::Error(source)) => Err(source),
     }
 }
 

@@ -29,7 +29,7 @@ use self::step::Found;
 use self::window::Window;
 use crate::cursor::Cursor;
 use crate::error::Error;
-use crate::frame::FrameHead;
+use crate::frame::{FrameHead, Seal};
 use crate::io::{Disk, Folder, Listed, SegmentFile};
 use crate::record::{Kind, Record};
 use crate::segment::{self, Opening, SEGMENT_HEAD_BYTES, SegmentHead};
@@ -40,6 +40,7 @@ pub struct Reader {
     at: Cursor,
     current: Option<Current>,
     window: Window,
+    writer: Option<WriterMark>,
     skipped_records: u64,
 }
 
@@ -58,6 +59,11 @@ impl Step<'_> {
         matches!(self, Self::Idle)
     }
 }
+
+/// Which writer wrote a segment. Each start of a writer is another one, and it starts only once the one before it is gone:
+/// where the mark changes, nothing more comes of what that one had begun.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub struct WriterMark(Seal);
 
 /// What [`Reader::remove_ingested`] took away.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -78,6 +84,7 @@ impl Reader {
             at: cursor,
             current: None,
             window: Window::new(),
+            writer: None,
             skipped_records: 0,
         }
     }
@@ -87,6 +94,11 @@ impl Reader {
     /// It may move where there is nothing to give, from a segment's end to the next one's beginning.
     pub fn cursor(&self) -> Cursor {
         self.at
+    }
+
+    /// Whose segment was read last; `None` before the first.
+    pub fn writer(&self) -> Option<WriterMark> {
+        self.writer
     }
 
     /// How many intact records were skipped because this release does not know their kind.
@@ -216,6 +228,13 @@ fn read_error(path: &Path, source: io::Error) -> Error {
         action: "read",
         path: path.to_owned(),
         source,
+    }
+}
+
+impl fmt::Debug for WriterMark {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        // The seal is the writer's secret.
+        f.write_str("WriterMark")
     }
 }
 

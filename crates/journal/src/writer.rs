@@ -149,6 +149,16 @@ impl Writer {
 
     /// As [`Writer::append`], but tries again for as long as `patience` lasts: for what was begun and must not be lost.
     pub fn append_within(&self, batch: &Batch, patience: Duration) -> Result<Appended, Refused> {
+        self.append_or_lose(batch, patience, self.shared.options.loss)
+    }
+
+    /// As [`Writer::append`], under another policy than [`Options::loss`]: what is in the batch may matter more, or less,
+    /// than the rest.
+    pub fn append_under(&self, batch: &Batch, loss: LossPolicy) -> Result<Appended, Refused> {
+        self.append_or_lose(batch, Duration::ZERO, loss)
+    }
+
+    fn append_or_lose(&self, batch: &Batch, patience: Duration, loss: LossPolicy) -> Result<Appended, Refused> {
         assert!(
             batch.seal == self.shared.seal,
             "a batch is appended by the writer that made it"
@@ -160,7 +170,7 @@ impl Writer {
                 Err(reason) => {
                     let until = *until.get_or_insert_with(|| Instant::now() + patience);
                     if reason == Reason::Unsynced || Instant::now() >= until {
-                        return self.shared.lose(batch, reason);
+                        return self.shared.lose(batch, reason, loss);
                     }
                     std::thread::sleep(RETRY_PAUSE);
                 }
@@ -192,9 +202,9 @@ impl Shared {
         Ok(end)
     }
 
-    fn lose(&self, batch: &Batch, reason: Reason) -> Result<Appended, Refused> {
+    fn lose(&self, batch: &Batch, reason: Reason, loss: LossPolicy) -> Result<Appended, Refused> {
         let counters = &self.counters;
-        match (self.options.loss, reason) {
+        match (loss, reason) {
             (_, Reason::Unsynced) => counters.unsynced_records.fetch_add(batch.frames, Relaxed),
             (LossPolicy::Drop, _) => {
                 counters.dropped_records.fetch_add(batch.frames, Relaxed);
@@ -203,7 +213,7 @@ impl Shared {
             }
             (LossPolicy::Refuse, _) => counters.refused_records.fetch_add(batch.frames, Relaxed),
         };
-        match self.options.loss {
+        match loss {
             LossPolicy::Drop => Ok(Appended::Dropped(reason)),
             LossPolicy::Refuse => Err(Refused { reason }),
         }

@@ -8,8 +8,11 @@ mod router;
 mod server_url;
 mod service;
 pub mod static_file;
+mod transport;
+mod value;
 
 use std::path::Path;
+use std::sync::Arc;
 
 pub use server_url::UrlRefusal;
 
@@ -37,10 +40,7 @@ const HTTP: &[(&str, Support)] = &[
     ("routers", Support::Read),
     ("services", Support::Read),
     ("middlewares", Support::Read),
-    (
-        "serversTransports",
-        Support::Ignored("connections to servers use the edge's own settings."),
-    ),
+    ("serversTransports", Support::Read),
 ];
 
 /// Checks one file's text. The mapping is there where no problem is an error; warnings may come with it.
@@ -63,7 +63,14 @@ fn file(root: Node<'_>, report: &mut Report<'_>) -> Option<Mapping> {
     Some(Mapping {
         routers: section(http.take("routers"), "router", report, router::check),
         services: section(http.take("services"), "service", report, service::check),
-        middlewares: section(http.take("middlewares"), "middleware", report, middleware::check),
+        middlewares: section(http.take("middlewares"), "middleware", report, middleware::check).into(),
+        transports: section(
+            http.take("serversTransports"),
+            "serversTransport",
+            report,
+            transport::check,
+        )
+        .into(),
     })
 }
 
@@ -73,13 +80,23 @@ fn section<'t, T>(
     kind: &'static str,
     report: &mut Report<'_>,
     check: impl Fn(Named<'t>, &mut Report<'_>) -> Option<T>,
-) -> Vec<std::sync::Arc<T>> {
+) -> Vec<Arc<T>> {
     let Some(field) = field else { return Vec::new() };
     let named = named(field.node, kind, report);
     let checked = named.into_iter().filter_map(|named| check(named, report));
-    let mut all: Vec<_> = checked.map(std::sync::Arc::new).collect();
+    let mut all: Vec<_> = checked.map(Arc::new).collect();
     all.shrink_to_fit();
     all
+}
+
+/// A name without this provider's suffix. Another provider's stays, and the table reports it.
+fn local_name(name: &Arc<str>) -> Arc<str> {
+    name.strip_suffix("@file").map_or_else(|| name.clone(), Arc::from)
+}
+
+/// The names of a list, each without this provider's suffix.
+fn local_names(field: Field<'_>, report: &mut Report<'_>) -> Box<[Arc<str>]> {
+    field.names(report).iter().map(local_name).collect()
 }
 
 #[cfg(test)]

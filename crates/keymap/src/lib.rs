@@ -10,8 +10,10 @@
 //! No key is ever kept in the clear: what a rule pins is held as its SHA-256.
 
 mod attachment;
+pub mod breaker;
 mod check;
 mod credential;
+pub mod edit;
 mod key;
 mod load;
 mod mapping;
@@ -25,8 +27,15 @@ pub use check::{UrlRefusal, check, static_file};
 pub use credential::{Credential, CredentialConflict};
 pub use document::{Position, Problem, Severity};
 pub use key::{ApiKey, KeyHash};
-pub use mapping::{Destination, Mapping, Middleware, MiddlewareKind, Router, Server, ServerUrl, Service, UrlScheme};
-pub use rule::Network;
+pub use mapping::{
+    AddPrefix, Buffering, Capture, CaptureLoss, CaptureMode, Child, CircuitBreaker, Cookie, CountedTokens, CrossOrigin,
+    Destination, Failover, ForwardingTimeouts, HeaderChange, Headers, HealthCheck, HighestRandomWeight, InFlightReq,
+    IpAllowList, KeySource, LoadBalancer, LoadBalancing, Mapping, Middleware, MiddlewareKind, Mirror, Mirroring,
+    Models, PassiveHealth, PathPattern, Paths, RateLimit, ReplacePath, ReplacePathRegex, Retry, Router, SameSite,
+    Server, ServerUrl, ServersTransport, Service, ServiceKind, Share, Strategy, StripPrefix, TokenLimit, TransportName,
+    UpstreamKey, UrlScheme, Validity, ValidityState, Weighted,
+};
+pub use rule::{Network, Pattern};
 pub use table::{Compiler, Decision, Model, Request, Route, Table};
 pub use target::{Target, TargetError, is_server_wide};
 pub use watch::{FileState, FileStatus, Snapshot, Watch, WatchError, WatchOptions, load_once};

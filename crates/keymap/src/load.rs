@@ -113,7 +113,7 @@ pub(crate) fn load(path: &Path, known: Option<u64>) -> Loaded {
     }
 }
 
-fn read(path: &Path) -> io::Result<(Stamp, Zeroizing<Vec<u8>>)> {
+pub(crate) fn read(path: &Path) -> io::Result<(Stamp, Zeroizing<Vec<u8>>)> {
     // Before it is opened: to open a FIFO is to wait for its writer.
     if !fs::metadata(path)?.is_file() {
         return Err(io::Error::other("it is no regular file"));

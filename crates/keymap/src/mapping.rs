@@ -1,8 +1,27 @@
 //! One mapping file, checked: what the rest of the crate and both planes receive instead of YAML.
+//!
+//! Names are still names here. What a name stands for depends on all files, so the table resolves it: it hands out a
+//! router as a [`crate::Route`], and a service that names others as a copy in which each [`Child`] is found.
+
+mod middleware;
+mod server;
+mod service;
+mod transport;
 
 use std::sync::Arc;
 
-use crate::attachment::Attachment;
+pub use middleware::{
+    AddPrefix, Buffering, Capture, CaptureLoss, CaptureMode, CircuitBreaker, CountedTokens, CrossOrigin, HeaderChange,
+    Headers, InFlightReq, IpAllowList, KeySource, Middleware, MiddlewareKind, Models, PathPattern, Paths, RateLimit,
+    ReplacePath, ReplacePathRegex, Retry, StripPrefix, TokenLimit, UpstreamKey, Validity, ValidityState,
+};
+pub use server::{Server, ServerUrl, UrlScheme};
+pub use service::{
+    Child, Cookie, Failover, HealthCheck, HighestRandomWeight, LoadBalancer, LoadBalancing, Mirror, Mirroring,
+    PassiveHealth, SameSite, Service, ServiceKind, Share, Strategy, Weighted,
+};
+pub use transport::{ForwardingTimeouts, ServersTransport, TransportName};
+
 use crate::rule::Rule;
 use document::Position;
 
@@ -11,7 +30,9 @@ use document::Position;
 pub struct Mapping {
     pub routers: Vec<Arc<Router>>,
     pub services: Vec<Arc<Service>>,
-    pub middlewares: Vec<Arc<Middleware>>,
+    /// These two are slices, which are smaller: with a file for each of a million keys, a word here is 8 MB.
+    pub middlewares: Box<[Arc<Middleware>]>,
+    pub transports: Box<[Arc<ServersTransport>]>,
 }
 
 #[derive(Debug)]
@@ -29,64 +50,13 @@ pub struct Router {
     pub position: Position,
 }
 
-#[derive(Debug)]
-pub struct Service {
-    pub name: Arc<str>,
-    /// May be empty: such a service answers 503.
-    pub servers: Box<[Server]>,
-    pub pass_host_header: bool,
-    pub position: Position,
-    /// The edge's balancing state.
-    pub attachment: Attachment,
-}
-
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Server {
-    pub url: ServerUrl,
-    /// 1 unless given; 0 takes no traffic.
-    pub weight: u32,
-    /// Whether the URL's path is put before the request's. Traefik ignores it otherwise.
-    pub preserve_path: bool,
-}
-
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub enum UrlScheme {
-    Http,
-    Https,
-}
-
-#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct ServerUrl {
-    pub scheme: UrlScheme,
-    /// A name or an address; an IPv6 address without its brackets.
-    pub host: Arc<str>,
-    pub port: u16,
-    /// Empty or `/…` without a slash at its end.
-    pub path: Arc<str>,
-}
-
 /// Where a router leads.
 #[derive(Debug, Clone)]
 pub enum Destination {
+    /// Every [`Child`] and [`TransportName`] in it is found.
     Service(Arc<Service>),
     /// `aggregator@internal`
     Aggregator,
     /// `noop@internal`
     Noop,
-}
-
-#[derive(Debug)]
-pub struct Middleware {
-    pub name: Arc<str>,
-    pub kind: MiddlewareKind,
-    pub position: Position,
-}
-
-/// Middlewares that this version does not act on are told apart by what ignoring them would do.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum MiddlewareKind {
-    /// It guards (authentication, allow-list, limit): a router that uses it refuses.
-    UnsupportedGuard(Arc<str>),
-    /// It decorates (headers, compression, …): a router that uses it works without, and a warning names it.
-    UnsupportedOther(Arc<str>),
 }

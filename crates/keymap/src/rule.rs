@@ -24,6 +24,7 @@ mod query;
 mod reach;
 mod salvage;
 mod server_wide;
+mod sites;
 
 use std::fmt;
 
@@ -33,8 +34,11 @@ use expression::{Atom, Expression, Matcher};
 use form::Form;
 pub(crate) use form::Opening;
 pub use network::Network;
+pub use pattern::Pattern;
+pub(crate) use pattern::PatternError;
 pub(crate) use reach::Reach;
 pub use salvage::salvage_keys;
+pub(crate) use sites::{Site, sites};
 
 /// The longest rule taken, in bytes. A rule that lists a thousand keys fits; what is longer is a file gone wrong.
 pub const RULE_BYTES_MAX: usize = 64 * 1024;
@@ -97,6 +101,18 @@ impl Rule {
     pub fn uses_model(&self) -> bool {
         let is_model = &mut |atom: &Atom| matches!(atom.matcher, Matcher::Model(_));
         self.tree().is_some_and(|tree| tree.any_atom(is_model))
+    }
+
+    /// The models that the rule names.
+    pub fn models(&self) -> Vec<&str> {
+        let mut models = Vec::new();
+        if let Some(tree) = self.tree() {
+            tree.each_atom(&mut |atom| match &atom.matcher {
+                Matcher::Model(model) if !atom.negated => models.push(&**model),
+                _ => {}
+            });
+        }
+        models
     }
 
     pub(crate) fn reach(&self) -> Reach {

@@ -12,9 +12,11 @@
 //! only narrows the choice: the whole rule is evaluated in the end.
 
 mod compiler;
+mod cross_origin;
 mod definitions;
 mod entry_points;
 mod index;
+mod links;
 mod order;
 mod problems;
 mod shards;
@@ -86,8 +88,9 @@ pub struct Route {
     pub router: Arc<Router>,
     /// What makes it unusable, as a sentence for the log.
     pub destination: Result<Destination, Arc<str>>,
-    pub middlewares: Box<[Arc<Middleware>]>,
-    /// The edge's limits.
+    /// In the order they apply, chains taken apart. Most routes share the empty list.
+    pub middlewares: Arc<[Arc<Middleware>]>,
+    /// What the edge keeps for this router: limits, for one.
     pub attachment: Attachment,
     /// None of its entry points exists: it stays in its place on all of them, so that what it guards is not handed on.
     pub(crate) everywhere: bool,
@@ -106,6 +109,7 @@ pub struct Table {
     scanned_from: Option<Priority>,
     /// Routers that can serve a request without a credential, in order.
     keyless: Arc<[Arc<Route>]>,
+    cross_origins: Arc<[Arc<Middleware>]>,
     routers: usize,
 }
 
@@ -124,6 +128,12 @@ impl Table {
 
     pub fn routers(&self) -> usize {
         self.routers
+    }
+
+    /// The `headers` middlewares of usable routers that let other origins call, by name: for a browser that asks before
+    /// it calls, which it does without the key.
+    pub fn cross_origins(&self) -> &[Arc<Middleware>] {
+        &self.cross_origins
     }
 
     /// What holds without the key never serves a request that has one: a mistyped key must not open a public route.

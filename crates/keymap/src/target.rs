@@ -15,6 +15,14 @@ mod server_wide;
 pub(crate) use clean::hex_pair;
 pub use server_wide::is_server_wide;
 
+/// What a rewritten path may come to: no client's head is longer.
+const PATH_BYTES_MAX: usize = 64 * 1024;
+
+/// A path that stands in a mapping, as [`Target::forward_path`] would have it.
+pub(crate) fn clean_path(literal: &str) -> Result<String, TargetError> {
+    clean::path(literal.as_bytes(), 0).map(|(forward, _)| forward)
+}
+
 /// A cleaned request target.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Target {
@@ -75,6 +83,35 @@ impl Target {
     /// What is forwarded: origin form, dot segments and doubled slashes gone, unreserved characters unescaped.
     pub fn forward(&self) -> &str {
         &self.forward
+    }
+
+    /// [`Self::forward`] without the query.
+    pub fn forward_path(&self) -> &str {
+        &self.forward[..self.path_bytes]
+    }
+
+    /// The same request for another path, which is cleaned as a client's is. What a target could not have (blanks, `?`)
+    /// is escaped.
+    ///
+    /// # Errors
+    /// [`TargetError`], as for a client's; also where the path is longer than a client's could be.
+    pub fn with_path(&self, raw_path: &[u8]) -> Result<Self, TargetError> {
+        if raw_path.len() > PATH_BYTES_MAX {
+            return Err(TargetError::Form);
+        }
+        let query = &self.forward[self.path_bytes..];
+        let (mut forward, decoded) = match raw_path {
+            [b'/', ..] => clean::path(raw_path, query.len())?,
+            _ => clean::path(&[b"/", raw_path].concat(), query.len())?,
+        };
+        let path_bytes = forward.len();
+        forward.push_str(query);
+        Ok(Self {
+            forward,
+            path_bytes,
+            decoded,
+            authority: self.authority.clone(),
+        })
     }
 
     /// The path that rules match: [`Self::forward`]'s path, percent-decoded whole.

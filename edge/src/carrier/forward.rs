@@ -23,6 +23,7 @@ mod hops;
 mod inbound;
 mod kept;
 mod listener;
+mod lost;
 mod outgoing;
 mod pace;
 mod refusal;
@@ -31,27 +32,35 @@ mod reply;
 mod request;
 mod scratch;
 mod session;
+mod trouble;
 mod tunnel;
 
+use std::future::{Future as _, poll_fn};
 use std::net::SocketAddr;
 use std::sync::Arc;
+use std::task::Poll;
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 
 use crate::error::Refusal;
-use crate::exchange::{Exchange, Outcome, Verdict};
+use crate::exchange::{Exchange, Failure, Outcome, Turn, Verdict};
+use crate::limits::fair::gate::FairSlot;
 use crate::plane::Plane;
 use crate::upstream::Upstream;
 use client::Client;
-use connection::{Connection, Connections};
-use inbound::{BodyError, Inbound, WholeError};
+use connection::Connection;
+pub(crate) use connection::Connections;
+use inbound::Inbound;
 use kept::Budget;
 pub(crate) use listener::serve;
-use outgoing::{Outgoing, SendError, Sent};
+use lost::Lost;
+use outgoing::{Outgoing, SendError, Sent, Upload};
 use relay::{NotBegun, PassError, Passage};
-use reply::{Reader, ReplyError};
+use reply::{Reader, Reply, ReplyError};
 use request::Request;
+use scratch::Filled;
+use trouble::{Trouble, passed_over};
 
 pub(crate) struct Forwarder {
     plane: Arc<Plane>,
@@ -75,15 +84,7 @@ struct Answering {
     address: SocketAddr,
     connection: Connection,
     passage: Passage,
-}
-
-/// Why an exchange did not come to its end.
-enum Trouble {
-    /// There is nobody left to answer.
-    ClientGone,
-    Refused(Refusal),
-    /// The answer had begun.
-    Cut,
+    lost: Option<Lost>,
 }
 
 /// The connection to the client ends.
@@ -135,7 +136,7 @@ impl Forwarder {
             .read_whole(client, self.plane.bounds.body_bytes_max)
             .await?;
         match exchange.body_read(&request.headers, &body) {
-            Verdict::Forward => Ok(body),
+            Verdict::Forward => Ok(exchange.rewritten_body().unwrap_or(body)),
             Verdict::ReadBody => Err(Trouble::Refused(Refusal::BadRequest)),
             Verdict::Refuse(refusal) => Err(Trouble::Refused(refusal)),
         }
@@ -148,17 +149,23 @@ impl Forwarder {
         mut exchange: Box<Exchange>,
         body: Option<Bytes>,
     ) -> Begun {
-        let mut outgoing = Outgoing::new(&request, body, &self.kept);
+        let has_choice = exchange.has_choice();
+        let mut outgoing = Outgoing::new(&request, body, &self.kept, has_choice);
         if request.body.invite(client).await.is_err() {
             exchange.close(Outcome::ClientGone);
             return ENDED;
         }
+        if let Some(turn) = exchange.turn() {
+            match Box::pin(turn_of(client, &turn)).await {
+                Ok(slot) => exchange.has_turn(&turn, slot),
+                Err(trouble) => return Box::pin(end(client, &mut request.body, exchange, trouble)).await,
+            }
+        }
         loop {
-            let (address, mut connection) = match self.reach(&mut exchange, outgoing.is_replayable()).await {
+            let reached = self.reach(client, &mut exchange, outgoing.is_replayable()).await;
+            let (address, mut connection) = match reached {
                 Ok(reached) => reached,
-                Err(refusal) => {
-                    return Box::pin(end(client, &mut request.body, exchange, Trouble::Refused(refusal))).await;
-                }
+                Err(trouble) => return Box::pin(end(client, &mut request.body, exchange, trouble)).await,
             };
             outgoing.write_head(&request, &exchange);
             match outgoing
@@ -168,49 +175,94 @@ impl Forwarder {
                 Ok(Sent::Whole) => {}
                 Ok(Sent::EarlyAnswer { first, upload }) => {
                     let early = (first, upload);
-                    let answer = early::answer(client, request.body, exchange, connection, early, self.read_timeout());
-                    return Box::pin(answer).await;
+                    let answer = self.early_answer(client, &mut request, exchange, connection, (&outgoing, early));
+                    match Box::pin(answer).await {
+                        Ok(begun) => return begun,
+                        Err(again) => exchange = again,
+                    }
+                    continue;
                 }
                 Err(SendError::Upstream) if self.may_resend(&connection, &outgoing) => {
                     exchange.connection_was_stale();
                     outgoing.needs_fresh_connection();
+                    exchange.stays();
                     continue;
                 }
+                Err(SendError::Upstream) if outgoing.can_move() && exchange.passes_over(Failure::Broke) => continue,
                 Err(error) => return Box::pin(end(client, &mut request.body, exchange, error.into())).await,
             }
+            self.mirror(&mut exchange, &outgoing);
             let is_upgrade = request.wants_websocket;
-            // A server may think for minutes: what was only needed to ask it goes now.
-            drop(request);
-            return self
-                .answer(client, exchange, (address, connection), outgoing, is_upgrade)
-                .await;
+            let sent = ((address, connection), &mut outgoing);
+            if !has_choice {
+                // A server may think for minutes: what was only needed to ask it goes now.
+                drop(request);
+                return match self.answer(client, exchange, sent, is_upgrade, false).await {
+                    Ok(begun) => begun,
+                    Err(exchange) => Box::pin(refuse(client, exchange, Refusal::UpstreamFailed)).await,
+                };
+            }
+            match self.answer(client, exchange, sent, is_upgrade, true).await {
+                Ok(begun) => return begun,
+                Err(again) => exchange = again,
+            }
         }
     }
 
-    /// The request is complete and sent; what comes now comes from the server.
+    /// The request is complete and sent; what comes now comes from the server. `Err`: it is to be sent to another.
     async fn answer(
         &self,
         client: &mut Client,
         mut exchange: Box<Exchange>,
-        (mut address, mut connection): (SocketAddr, Connection),
-        mut outgoing: Outgoing,
+        ((mut address, mut connection), outgoing): ((SocketAddr, Connection), &mut Outgoing),
         is_upgrade: bool,
-    ) -> Begun {
-        let reader = Reader::new(self.read_timeout(), is_upgrade);
+        has_choice: bool,
+    ) -> Result<Begun, Box<Exchange>> {
+        let mut reader = self.reader(&exchange, is_upgrade);
         let reply = loop {
-            match reader.read(&mut connection, client, &exchange).await {
-                Ok(reply) => break reply,
-                Err(ReplyError::Nothing) if self.may_resend(&connection, &outgoing) => {
-                    exchange.connection_was_stale();
-                    outgoing.needs_fresh_connection();
-                    match Box::pin(self.send_again(&mut exchange, &outgoing)).await {
-                        Ok(reached) => (address, connection) = reached,
-                        Err(refusal) => return Box::pin(refuse(client, exchange, refusal)).await,
+            let error = match reader.read(&mut connection, client, &exchange).await {
+                Ok(reply) if reply.status < 500 => break reply,
+                Ok(reply) => {
+                    let judged = passed_over(reply, &mut connection, &mut exchange, outgoing.can_move());
+                    match Box::pin(judged).await {
+                        Some(reply) => break reply,
+                        None => None,
                     }
                 }
-                Err(error) => return Box::pin(end_complete(client, exchange, error.into())).await,
+                Err(ReplyError::Nothing) if self.may_resend(&connection, outgoing) => {
+                    exchange.connection_was_stale();
+                    outgoing.needs_fresh_connection();
+                    exchange.stays();
+                    None
+                }
+                Err(error) => Some(error),
+            };
+            if let Some(error) = error {
+                let failure = error.failure().filter(|_| outgoing.can_move());
+                if !failure.is_some_and(|failure| exchange.passes_over(failure)) {
+                    return Ok(Box::pin(end_complete(client, exchange, error.into())).await);
+                }
+            }
+            if has_choice {
+                return Err(exchange);
+            }
+            match Box::pin(self.send_again(client, &mut exchange, outgoing)).await {
+                Ok(reached) => (address, connection) = reached,
+                Err(trouble) => return Ok(Box::pin(end_complete(client, exchange, trouble)).await),
             }
         };
+        let at = (address, connection);
+        Ok(self.begin_answer(client, exchange, at, reply, reader.lost).await)
+    }
+
+    async fn begin_answer(
+        &self,
+        client: &mut Client,
+        mut exchange: Box<Exchange>,
+        (address, connection): (SocketAddr, Connection),
+        reply: Reply,
+        lost: Option<Lost>,
+    ) -> Begun {
         if reply.status == 101 {
             Box::pin(tunnel::run(client, connection, reply, exchange)).await;
             return ENDED;
@@ -222,6 +274,7 @@ impl Forwarder {
                     address,
                     connection,
                     passage,
+                    lost,
                 };
                 if !answering.passage.ended {
                     return Begun::Answering(answering);
@@ -232,11 +285,37 @@ impl Forwarder {
                 }
             }
             Err(NotBegun::Server) => Box::pin(refuse(client, exchange, Refusal::UpstreamFailed)).await,
+            Err(NotBegun::NotKept) => Box::pin(refuse(client, exchange, Refusal::NotKept)).await,
             Err(NotBegun::Client) => {
                 exchange.close(Outcome::ClientGone);
                 ENDED
             }
         }
+    }
+
+    /// An answer that begins before the request is complete. `Err`: the request is to be sent to another server.
+    async fn early_answer(
+        &self,
+        client: &mut Client,
+        request: &mut Request,
+        mut exchange: Box<Exchange>,
+        mut connection: Connection,
+        (outgoing, (first, upload)): (&Outgoing, (Filled, Upload)),
+    ) -> Result<Begun, Box<Exchange>> {
+        let keep_alive = std::mem::replace(&mut client.terms.keep_alive, false);
+        let mut reader = self.reader(&exchange, false);
+        let reply = match reader.read_from(first, &mut connection, client, &exchange).await {
+            Ok(reply) if reply.status < 500 => Some(reply),
+            Ok(reply) => passed_over(reply, &mut connection, &mut exchange, outgoing.can_move()).await,
+            Err(error) => return Ok(end(client, &mut request.body, exchange, error.into()).await),
+        };
+        let Some(reply) = reply else {
+            client.terms.keep_alive = keep_alive;
+            return Err(exchange);
+        };
+        let body = std::mem::replace(&mut request.body, Inbound::none());
+        let early = (reply, upload);
+        Ok(early::answer(client, body, exchange, connection, early, self.read_timeout()).await)
     }
 
     /// The rest of an answer. True where the client's connection may carry another request.
@@ -245,9 +324,10 @@ impl Forwarder {
             exchange,
             connection,
             passage,
+            lost,
             ..
         } = &mut answering;
-        match relay::relay(client, connection, passage, exchange, self.read_timeout()).await {
+        match relay::relay(client, connection, passage, exchange, self.read_timeout(), lost).await {
             Ok(()) => {
                 answering.complete(client);
                 client.terms.keep_alive
@@ -258,6 +338,9 @@ impl Forwarder {
             }
             // The client's connection is dropped in mid-answer: what broke off must not look complete.
             Err(PassError::Server) => {
+                if let Some(event) = exchange.error_event() {
+                    Box::pin(passage.tell_error(&event, client)).await;
+                }
                 broke_off(exchange);
                 false
             }
@@ -265,10 +348,18 @@ impl Forwarder {
     }
 
     /// A connection to the next server that can be reached. A pooled one only for what could be sent again.
-    async fn reach(&self, exchange: &mut Exchange, pooled: bool) -> Result<(SocketAddr, Connection), Refusal> {
+    async fn reach(
+        &self,
+        client: &mut Client,
+        exchange: &mut Exchange,
+        pooled: bool,
+    ) -> Result<(SocketAddr, Connection), Trouble> {
         let now = exchange.started();
         loop {
-            let server = exchange.next_server()?;
+            while let Some(pause) = exchange.pick().map_err(Trouble::Refused)? {
+                Box::pin(client.pause(pause)).await.map_err(|_| Trouble::ClientGone)?;
+            }
+            let server = exchange.current_server().ok_or(Trouble::Refused(Refusal::NoServer))?;
             match self.connect(server, pooled.then_some(now)).await {
                 Ok(reached) => return Ok(reached),
                 Err(error) => {
@@ -288,17 +379,32 @@ impl Forwarder {
         }
     }
 
-    /// The same request to the same server on a fresh connection; its answer is read by the caller.
+    /// The same request to the only server there is, on a fresh connection; its answer is read by the caller.
     async fn send_again(
         &self,
+        client: &mut Client,
         exchange: &mut Exchange,
         outgoing: &Outgoing,
-    ) -> Result<(SocketAddr, Connection), Refusal> {
-        let server = exchange.current_server().ok_or(Refusal::NoServer)?;
-        let failed = |_| Refusal::UpstreamFailed;
-        let (address, mut connection) = self.connect(server, None).await.map_err(failed)?;
-        outgoing.send_whole(&mut connection).await.map_err(failed)?;
+    ) -> Result<(SocketAddr, Connection), Trouble> {
+        let (address, mut connection) = self.reach(client, exchange, false).await?;
+        let sent = outgoing.send_whole(&mut connection).await;
+        sent.map_err(|_| Trouble::Refused(Refusal::UpstreamFailed))?;
         Ok((address, connection))
+    }
+
+    fn reader(&self, exchange: &Exchange, is_upgrade: bool) -> Reader {
+        let own = exchange
+            .current_server()
+            .and_then(|server| server.times.response_header);
+        Reader::new(own.or(self.read_timeout()), is_upgrade, exchange.lost().map(Lost::of))
+    }
+
+    fn mirror(&self, exchange: &mut Exchange, outgoing: &Outgoing) {
+        let mirrors = exchange.take_mirrors();
+        if let Some((head, body)) = outgoing.sent().filter(|_| !mirrors.is_empty()) {
+            let connect_timeout = self.plane.timeouts.connect;
+            self.plane.copies.send(mirrors, connect_timeout, head, body);
+        }
     }
 
     /// Whatever the method: a server that closed a connection it held idle never took this request up.
@@ -322,50 +428,24 @@ impl Answering {
     }
 }
 
-impl From<SendError> for Trouble {
-    fn from(error: SendError) -> Self {
-        match error {
-            SendError::Upstream => Self::Refused(Refusal::UpstreamFailed),
-            SendError::Body(error) => error.into(),
-            SendError::Refused(refusal) => Self::Refused(refusal),
+/// Waits for one of the service's slots, unless the client goes first.
+async fn turn_of(client: &mut Client, turn: &Turn) -> Result<FairSlot, Trouble> {
+    let mut wait = std::pin::pin!(turn.wait());
+    poll_fn(|cx| {
+        if let Poll::Ready(slot) = wait.as_mut().poll(cx) {
+            return Poll::Ready(slot.map_err(Trouble::Refused));
         }
-    }
-}
-
-impl From<BodyError> for Trouble {
-    fn from(error: BodyError) -> Self {
-        match error {
-            BodyError::ClientGone => Self::ClientGone,
-            BodyError::Malformed => Self::Refused(Refusal::BadRequest),
-            BodyError::TooSlow => Self::Refused(Refusal::BodyTimeout),
-        }
-    }
-}
-
-impl From<WholeError> for Trouble {
-    fn from(error: WholeError) -> Self {
-        match error {
-            WholeError::Body(error) => error.into(),
-            WholeError::TooLarge => Self::Refused(Refusal::BodyTooLarge),
-        }
-    }
-}
-
-impl From<ReplyError> for Trouble {
-    fn from(error: ReplyError) -> Self {
-        match error {
-            ReplyError::ClientGone => Self::ClientGone,
-            ReplyError::Nothing | ReplyError::Malformed => Self::Refused(Refusal::UpstreamFailed),
-            ReplyError::Timeout => Self::Refused(Refusal::UpstreamTimeout),
-        }
-    }
+        client.poll_gone(cx).map(|()| Err(Trouble::ClientGone))
+    })
+    .await
 }
 
 /// Ends an exchange whose request may not have been read to its end.
 async fn end(client: &mut Client, body: &mut Inbound, mut exchange: Box<Exchange>, trouble: Trouble) -> Begun {
     match trouble {
         Trouble::Refused(refusal) => {
-            let goes_on = refusal::send(client, body, refusal, exchange.request_id()).await;
+            exchange.refusing();
+            let goes_on = refusal::send(client, body, refusal, &exchange).await;
             exchange.close(Outcome::Refused(refusal));
             Begun::Ended { goes_on }
         }

@@ -22,12 +22,15 @@ use pingora_core::{Error, ErrorSource, ErrorType, Result};
 use pingora_http::{RequestHeader, ResponseHeader};
 use pingora_proxy::{FailToProxy, ProxyHttp, ProxyWarnLogContext, Session};
 
+use dialect::openai::stream::HideUsage;
+
 use crate::error::Refusal;
-use crate::exchange::{Exchange, Outcome, Verdict};
+use crate::exchange::{Exchange, Failure, Outcome, Verdict};
 use crate::plane::Plane;
 use crate::request_id::X_REQUEST_ID;
+use crate::response_facts::ResponseFacts;
 use crate::rewrite::{UNBUFFERED, is_event_stream};
-use crate::upstream::Upstream;
+use crate::upstream::{Times, Upstream};
 pub(crate) use downstream::Downstream;
 use head::{asks_for_websocket, content_length};
 
@@ -36,6 +39,9 @@ const POOL_IDLE: Duration = Duration::from_secs(4);
 
 /// A custom error type: the exchange refused while the body was on its way.
 const REFUSED: ErrorType = ErrorType::Custom("refused");
+
+/// Another: a server's refusal is not passed on, because another server is asked.
+const PASSED_OVER: ErrorType = ErrorType::Custom("passed over");
 
 struct PingoraCarrier {
     plane: Arc<Plane>,
@@ -49,6 +55,8 @@ struct Carried {
     exchange: Option<Exchange>,
     /// The whole body, where it was read early.
     body: Option<Bytes>,
+    /// What is left out of an event stream.
+    hide: Option<HideUsage>,
     refusal: Option<Refusal>,
     /// The body cannot be replayed, or a pooled connection has just failed: use a new connection.
     fresh_connection: bool,
@@ -60,6 +68,11 @@ impl Carried {
         self.exchange
             .as_mut()
             .ok_or_else(|| Error::explain(ErrorType::InternalError, "no exchange is open"))
+    }
+
+    /// Whether another server could get the request from its first byte on.
+    fn can_move(&self, session: &Session) -> bool {
+        self.body.is_some() || !session.as_ref().retry_buffer_truncated()
     }
 
     fn refused(&mut self, refusal: Refusal) -> Box<Error> {
@@ -101,15 +114,29 @@ impl ProxyHttp for PingoraCarrier {
 
     async fn upstream_peer(&self, _: &mut Session, carried: &mut Carried) -> Result<Box<HttpPeer>> {
         let fresh_connection = carried.fresh_connection;
-        loop {
-            let server = match carried.exchange()?.next_server() {
-                Ok(server) => server,
+        if let Some(turn) = carried.exchange()?.turn() {
+            match turn.wait().await {
+                Ok(slot) => carried.exchange()?.has_turn(&turn, slot),
                 Err(refusal) => return Err(carried.refused(refusal)),
+            }
+        }
+        loop {
+            match carried.exchange()?.pick() {
+                Ok(None) => {}
+                Ok(Some(pause)) => {
+                    tokio::time::sleep(pause).await;
+                    continue;
+                }
+                Err(refusal) => return Err(carried.refused(refusal)),
+            }
+            let Some(server) = carried.exchange()?.current_server() else {
+                return Err(carried.refused(Refusal::NoServer));
             };
             match server.address().await {
                 Ok(address) => {
                     let peer = HttpPeer::new(address, server.tls(), server.server_name().to_owned());
-                    return Ok(Box::new(self.with_options(peer, fresh_connection)));
+                    let times = server.times;
+                    return Ok(Box::new(self.with_options(peer, times, fresh_connection)));
                 }
                 Err(error) => {
                     tracing::warn!(server = server.label(), %error, "a server's name cannot be looked up");
@@ -126,9 +153,14 @@ impl ProxyHttp for PingoraCarrier {
         carried: &mut Carried,
     ) -> Result<()> {
         let exchange = carried.exchange()?;
+        if exchange.request_ready().is_err() {
+            let refusal = exchange.not_kept();
+            return Err(carried.refused(refusal));
+        }
         let mut target = Vec::new();
         exchange.write_target(&mut target);
         request.set_raw_path(&target)?;
+        let length = exchange.rewritten_body().map(|body| body.len());
         let origin = exchange.origin(&session.req_header().headers, false);
         let names = request
             .headers
@@ -138,13 +170,24 @@ impl ProxyHttp for PingoraCarrier {
         for name in owned {
             request.remove_header(&name);
         }
+        for name in origin.changes.names() {
+            request.remove_header(name);
+        }
+        for (name, value) in origin.changes.each() {
+            request.insert_header(name, value)?;
+        }
         let mut set = Ok(());
         origin.each(|name, value| {
             if set.is_ok() {
                 set = request.insert_header(name, value);
             }
         });
-        set
+        set?;
+        if let Some(length) = length {
+            request.remove_header(&header::TRANSFER_ENCODING);
+            request.insert_header(header::CONTENT_LENGTH, length)?;
+        }
+        Ok(())
     }
 
     async fn request_body_filter(
@@ -160,11 +203,13 @@ impl ProxyHttp for PingoraCarrier {
             }
             return Ok(());
         }
-        let bytes = body.as_ref().map_or(0, Bytes::len);
-        carried
-            .exchange()?
-            .request_chunk(bytes)
-            .map_err(|refusal| carried.refused(refusal))
+        let payload = body.as_deref().unwrap_or_default();
+        let exchange = carried.exchange()?;
+        let mut told = exchange.request_chunk(payload);
+        if told.is_ok() && exchange.request_ready().is_err() {
+            told = Err(exchange.not_kept());
+        }
+        told.map_err(|refusal| carried.refused(refusal))
     }
 
     async fn response_filter(
@@ -180,13 +225,43 @@ impl ProxyHttp for PingoraCarrier {
         if status == http::StatusCode::SWITCHING_PROTOCOLS && !asks_for_websocket(session.req_header()) {
             return Err(carried.refused(Refusal::UpstreamFailed));
         }
+        // What the server says beside its status has not come yet.
+        let can_move = carried.can_move(session);
+        if status.is_server_error() && carried.exchange()?.judge(status.as_u16(), b"", can_move) {
+            return Err(Error::new(PASSED_OVER));
+        }
         carried.response_begun = true;
         let exchange = carried.exchange()?;
-        exchange.response_head(status.as_u16());
+        if status == http::StatusCode::SWITCHING_PROTOCOLS {
+            exchange.upgraded();
+        }
+        exchange.response_head(status.as_u16(), ResponseFacts::Map(&response.headers));
+        if exchange.response_ready(false).is_err()
+            && let Err(refusal) = exchange.wait_until_kept().await
+        {
+            carried.response_begun = false;
+            return Err(carried.refused(refusal));
+        }
+        let exchange = carried.exchange()?;
         response.insert_header(X_REQUEST_ID, exchange.request_id())?;
+        let mut set = Ok(false);
+        exchange.answer_lines(|name, value| {
+            if set.is_ok() {
+                set = response.append_header(name, value);
+            }
+        });
+        set?;
         let kind = response.headers.get(header::CONTENT_TYPE);
         if kind.is_some_and(|kind| is_event_stream(kind.as_bytes())) {
             response.insert_header(UNBUFFERED.0, UNBUFFERED.1)?;
+        }
+        if let Some(standing) = exchange.standing() {
+            head::set_standing(standing, response)?;
+        }
+        answer::change(response, exchange)?;
+        if exchange.hides_usage() && head::is_plain_stream(response) {
+            head::unmeasured(response)?;
+            carried.hide = Some(HideUsage::new());
         }
         Ok(())
     }
@@ -195,10 +270,24 @@ impl ProxyHttp for PingoraCarrier {
         &self,
         _: &mut Session,
         body: &mut Option<Bytes>,
-        _: bool,
+        end_of_stream: bool,
         carried: &mut Carried,
     ) -> Result<Option<Duration>> {
-        carried.exchange()?.response_chunk(body.as_ref().map_or(0, Bytes::len));
+        let exchange = carried.exchange()?;
+        exchange.response_chunk(body.as_deref().unwrap_or_default());
+        // Here nothing can be waited for: what must be kept and cannot be is cut.
+        if exchange.response_ready(end_of_stream).is_err() {
+            let refusal = exchange.not_kept();
+            return Err(carried.refused(refusal));
+        }
+        if let Some(hide) = &mut carried.hide {
+            let mut shown = Vec::new();
+            hide.push(body.as_deref().unwrap_or_default(), &mut shown);
+            if end_of_stream {
+                hide.finish(&mut shown);
+            }
+            *body = (!shown.is_empty()).then(|| shown.into());
+        }
         Ok(None)
     }
 
@@ -224,17 +313,25 @@ impl ProxyHttp for PingoraCarrier {
     ) -> Box<Error> {
         // Whatever the method: the server closed a connection it held idle, so it never took this request up.
         e.retry.decide_reuse(connection_reused);
-        if e.retry()
-            && !carried.response_begun
-            && (carried.body.is_some() || !session.as_ref().retry_buffer_truncated())
-        {
-            carried.fresh_connection = true;
-            if let Some(exchange) = &carried.exchange {
+        let is_stale = e.retry();
+        let can_move = !carried.response_begun && carried.can_move(session);
+        let is_upstream = *e.esource() != ErrorSource::Downstream && *e.etype() != REFUSED;
+        let is_passed_over = *e.etype() == PASSED_OVER;
+        let retries = match &mut carried.exchange {
+            Some(_) if is_passed_over => true,
+            Some(exchange) if can_move && is_stale => {
                 exchange.connection_was_stale();
+                exchange.stays();
+                carried.fresh_connection = true;
+                true
             }
-        } else {
-            e.set_retry(false);
+            Some(exchange) => can_move && is_upstream && exchange.passes_over(failure_of(&e)),
+            None => false,
+        };
+        if let Some(exchange) = carried.exchange.as_mut().filter(|_| retries && carried.body.is_none()) {
+            exchange.request_restarts();
         }
+        e.set_retry(retries);
         e
     }
 
@@ -255,6 +352,14 @@ impl ProxyHttp for PingoraCarrier {
                     "the client left before it could be told of a failure"
                 );
             }
+        }
+        if carried.response_begun
+            && *e.esource() != ErrorSource::Downstream
+            && let Some(event) = carried.exchange.as_mut().and_then(Exchange::error_event)
+        {
+            // Who has gone misses nothing.
+            let told = session.as_downstream_mut().write_response_body(event.into(), false);
+            let _ = told.await;
         }
         FailToProxy {
             error_code,
@@ -300,6 +405,7 @@ impl PingoraCarrier {
         match body::read_whole(session.as_downstream_mut(), bytes_max).await? {
             Ok(body) => {
                 let verdict = carried.exchange()?.body_read(&session.req_header().headers, &body);
+                let body = carried.exchange()?.rewritten_body().unwrap_or(body);
                 carried.body = Some(body).filter(|body| !body.is_empty());
                 Ok(verdict)
             }
@@ -307,11 +413,12 @@ impl PingoraCarrier {
         }
     }
 
-    fn with_options(&self, mut peer: HttpPeer, fresh_connection: bool) -> HttpPeer {
+    fn with_options(&self, mut peer: HttpPeer, times: Times, fresh_connection: bool) -> HttpPeer {
         let timeouts = &self.plane.timeouts;
-        peer.options.idle_timeout = Some(POOL_IDLE);
-        peer.options.connection_timeout = Some(timeouts.connect);
-        peer.options.total_connection_timeout = Some(timeouts.connect);
+        let connect = times.dial.unwrap_or(timeouts.connect);
+        peer.options.idle_timeout = Some(times.idle.unwrap_or(POOL_IDLE));
+        peer.options.connection_timeout = Some(connect);
+        peer.options.total_connection_timeout = Some(connect);
         peer.options.read_timeout = timeouts.read;
         if fresh_connection {
             peer.group_key = body::unique_group();
@@ -320,9 +427,11 @@ impl PingoraCarrier {
     }
 }
 
-async fn answer(session: &mut Session, carried: &Carried, refusal: Refusal) -> Result<()> {
-    let request_id = carried.exchange.as_ref().map(Exchange::request_id);
-    answer::send(session.as_downstream_mut(), refusal, request_id).await
+async fn answer(session: &mut Session, carried: &mut Carried, refusal: Refusal) -> Result<()> {
+    if let Some(exchange) = &mut carried.exchange {
+        exchange.refusing();
+    }
+    answer::send(session.as_downstream_mut(), refusal, carried.exchange.as_ref()).await
 }
 
 /// What the client is told of a failure that no refusal explains. `None`: there is nobody left to tell.
@@ -333,6 +442,13 @@ fn refusal_of(e: &Error) -> Option<Refusal> {
         (ErrorSource::Downstream, _) => Some(Refusal::BadRequest),
         (_, ReadTimedout | ConnectTimedout | TLSHandshakeTimedout) => Some(Refusal::UpstreamTimeout),
         _ => Some(Refusal::UpstreamFailed),
+    }
+}
+
+fn failure_of(e: &Error) -> Failure {
+    match e.etype() {
+        ErrorType::ReadTimedout => Failure::TooSlow,
+        _ => Failure::Broke,
     }
 }
 

@@ -4,31 +4,24 @@ use std::sync::Arc;
 
 use keymap::{Route, Service};
 
-use crate::balance::ServerSet;
+use crate::balance::Balancer;
 use crate::error::Refusal;
 use crate::plane::Plane;
 
-pub(super) enum Destination {
+pub(crate) enum Destination {
     Service(Arc<Service>),
-    Aggregator(Arc<ServerSet>),
+    Aggregator(Arc<Balancer>),
 }
 
 impl Destination {
-    pub(super) fn servers(&self) -> Option<&ServerSet> {
+    pub(super) fn balancer(&self, plane: &Plane) -> Option<&Balancer> {
         match self {
-            Self::Service(service) => service.attachment.get_or_attach(|| Arc::new(ServerSet::of(service))),
-            Self::Aggregator(servers) => Some(servers),
+            Self::Service(service) => Balancer::of(service, &plane.servers),
+            Self::Aggregator(balancer) => Some(balancer),
         }
     }
 
-    pub(super) fn passes_host(&self) -> bool {
-        match self {
-            Self::Service(service) => service.pass_host_header,
-            Self::Aggregator(_) => true,
-        }
-    }
-
-    pub(super) fn name(&self) -> Arc<str> {
+    pub(crate) fn name(&self) -> Arc<str> {
         match self {
             Self::Service(service) => service.name.clone(),
             Self::Aggregator(_) => "aggregator@internal".into(),

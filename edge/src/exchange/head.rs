@@ -16,6 +16,17 @@ pub(crate) struct Head<'a> {
     pub(crate) content_length: Option<u64>,
 }
 
+impl Head<'_> {
+    /// Whether there is a body, or may be: HTTP/2 need not announce one.
+    pub(super) fn brings_body(&self) -> bool {
+        let may_bring = [http::Method::POST, http::Method::PUT, http::Method::PATCH].contains(self.method);
+        match self.content_length {
+            Some(length) => length > 0,
+            None => may_bring || self.headers.contains_key(header::TRANSFER_ENCODING),
+        }
+    }
+}
+
 /// A target that names a host and a `Host` that names another: rules would match the one and the server get the other.
 pub(super) fn names_one_host(target: &Target, headers: &HeaderMap) -> bool {
     let named = headers.get(header::HOST).map(|host| host.as_bytes());

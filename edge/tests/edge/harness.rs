@@ -2,6 +2,8 @@
 
 #[path = "harness/http.rs"]
 pub(crate) mod http;
+#[path = "harness/limited.rs"]
+pub(crate) mod limited;
 #[path = "harness/origin.rs"]
 pub(crate) mod origin;
 #[path = "harness/world.rs"]

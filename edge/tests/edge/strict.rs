@@ -180,7 +180,7 @@ fn at_the_bound_of_memory_new_requests_are_refused() {
     let world = World::on(terms, &[("a.yml", &files)]);
     let get = "GET / HTTP/1.1\r\nHost: edge\r\nx-api-key: sk\r\n\r\n";
     wait_for("the first look at the memory", || world.send(get).status == 503);
-    assert_eq!(shown(&world.send(get)), (503, "overloaded".to_owned()));
+    assert_eq!(shown(&world.send(get)), (503, "at_memory_bound".to_owned()));
 }
 
 fn has_answer(stream: &TcpStream) -> bool {

@@ -145,7 +145,7 @@ fn is_no_json(bytes: &[u8]) -> bool {
     !matches!(bytes.trim_ascii_start().first(), Some(b'{' | b'['))
 }
 
-fn content_type(framing: Framing) -> HeaderValue {
+pub(in crate::gateway) fn content_type(framing: Framing) -> HeaderValue {
     HeaderValue::from_static(match framing {
         Framing::Json => "application/json",
         Framing::Sse => "text/event-stream",

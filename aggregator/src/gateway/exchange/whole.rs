@@ -3,7 +3,8 @@
 use axum::http::StatusCode;
 use bytes::Bytes;
 use dialect::chat::collect;
-use dialect::{ChatResponse, FailureKind, anthropic, gemini, ollama, openai};
+use dialect::openai::responses::Echo;
+use dialect::{ChatResponse, FailureKind, Identity, anthropic, gemini, ollama, openai};
 
 use super::open::broke_off;
 use super::{Answer, Exchange};
@@ -89,17 +90,7 @@ impl Exchange<'_> {
         if signs(self.kind()) {
             locked(&self.gateway.signatures).remember(self.asked.caller, &response);
         }
-        match self.asked.endpoint {
-            Endpoint::Completions => openai::completions::render(&response),
-            Endpoint::Responses => {
-                openai::responses::render(&response, &self.asked.echo().unwrap_or_default(), identity)
-            }
-            Endpoint::Messages => anthropic::response::render(&response),
-            Endpoint::OllamaChat | Endpoint::OllamaGenerate => {
-                ollama::response::render_for(self.asked.endpoint.ollama(), &response)
-            }
-            _ => openai::response::render(&response),
-        }
+        render_chat(self.asked.endpoint, &response, self.asked.echo(), identity)
     }
 
     fn embedding(&self, body: &[u8], base64: bool) -> Result<Bytes, Setback> {
@@ -113,6 +104,22 @@ impl Exchange<'_> {
             response.model = self.attempt.model.to_string();
         }
         Ok(render_embedding(self.asked.endpoint, &response, base64))
+    }
+}
+
+/// An answer as a client of this endpoint reads it. `echo` is what the Responses API repeats of its request.
+pub(in crate::gateway) fn render_chat(
+    endpoint: Endpoint,
+    response: &ChatResponse,
+    echo: Option<Echo>,
+    identity: &Identity,
+) -> Bytes {
+    match endpoint {
+        Endpoint::Completions => openai::completions::render(response),
+        Endpoint::Responses => openai::responses::render(response, &echo.unwrap_or_default(), identity),
+        Endpoint::Messages => anthropic::response::render(response),
+        Endpoint::OllamaChat | Endpoint::OllamaGenerate => ollama::response::render_for(endpoint.ollama(), response),
+        _ => openai::response::render(response),
     }
 }
 

@@ -3,9 +3,9 @@
 
 use std::path::PathBuf;
 
-use super::Reader;
 use super::gap::{Cause, Gap};
 use super::step::Found;
+use super::{Reader, WriterMark};
 use crate::cursor::Cursor;
 use crate::error::Error;
 use crate::io::SegmentFile;
@@ -66,6 +66,7 @@ impl Reader {
         self.at.offset = self.at.offset.max(SEGMENT_HEAD_BYTES as u64);
         self.window.forget();
         let path = self.path_of(head.number);
+        self.writer = Some(WriterMark(head.seal));
         self.current = Some(Current {
             file,
             path,

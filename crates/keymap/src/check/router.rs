@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use super::{local_name, local_names};
 use crate::mapping::Router;
 use crate::rule::Rule;
 use document::Named;
@@ -27,9 +28,6 @@ const ROUTER: Schema = &[
     ),
 ];
 
-/// Names that this provider's suffix is taken off; another provider's stays, and the table reports it.
-const PROVIDER_SUFFIX: &str = "@file";
-
 pub(super) fn check(named: Named<'_>, report: &mut Report<'_>) -> Option<Router> {
     let Named { name, position, node } = named;
     let mut fields = Fields::of(node, ROUTER, &format!("router `{}`", shown_name(&name)), report)?;
@@ -45,7 +43,7 @@ pub(super) fn check(named: Named<'_>, report: &mut Report<'_>) -> Option<Router>
         .filter(|names| !names.is_empty());
     let middlewares = fields
         .take("middlewares")
-        .map(|field| field.names(report))
+        .map(|field| local_names(field, report))
         .unwrap_or_default();
     let service =
         required(fields.take("service"), &name, position, "service", report).map(|field| service(field, report));
@@ -60,7 +58,7 @@ pub(super) fn check(named: Named<'_>, report: &mut Report<'_>) -> Option<Router>
         rule,
         service,
         entry_points,
-        middlewares: middlewares.iter().map(local).collect(),
+        middlewares,
         position,
     })
 }
@@ -89,12 +87,7 @@ fn service(field: Field<'_>, report: &mut Report<'_>) -> Option<Arc<str>> {
         report.error(text.node.position, "an empty text", "A router needs a service.", fix);
         return None;
     }
-    Some(local(&report.name(text.value().trim())))
-}
-
-fn local(name: &Arc<str>) -> Arc<str> {
-    name.strip_suffix(PROVIDER_SUFFIX)
-        .map_or_else(|| name.clone(), Arc::from)
+    Some(local_name(&report.name(text.value().trim())))
 }
 
 fn rule(field: Field<'_>, report: &mut Report<'_>) -> Option<Rule> {

@@ -1,11 +1,13 @@
 //! Files and what is said of them.
 
+mod kinds;
+
 use std::fmt::Write as _;
 
 use proptest::prelude::*;
 
 use super::*;
-use crate::mapping::{MiddlewareKind, UrlScheme};
+use crate::mapping::{MiddlewareKind, Service, ServiceKind, StripPrefix, UrlScheme};
 use document::{Position, Severity};
 
 const GOOD: &str = "\
@@ -78,8 +80,12 @@ fn a_good_file_becomes_a_mapping() {
     assert_eq!(list.position, Position { line: 10, column: 5 });
 
     let [llama, empty] = &*mapping.services else { panic!() };
-    assert!(!llama.pass_host_header && empty.pass_host_header && empty.servers.is_empty());
-    let [plain, full] = &*llama.servers else { panic!() };
+    let passes_host = |service: &Service| match &service.kind {
+        ServiceKind::LoadBalancer(balancer) => balancer.pass_host_header,
+        _ => panic!(),
+    };
+    assert!(!passes_host(llama) && passes_host(empty) && empty.servers().is_empty());
+    let [plain, full] = llama.servers() else { panic!() };
     assert_eq!(
         (plain.url.scheme, &*plain.url.host, plain.url.port, plain.weight),
         (UrlScheme::Http, "127.0.0.1", 8011, 1)
@@ -100,7 +106,9 @@ fn a_good_file_becomes_a_mapping() {
         [
             MiddlewareKind::UnsupportedOther("compress".into()),
             MiddlewareKind::UnsupportedGuard("basicAuth".into()),
-            MiddlewareKind::UnsupportedGuard("stripPrefix".into()),
+            MiddlewareKind::StripPrefix(StripPrefix {
+                prefixes: ["/api".into()].into()
+            }),
         ]
     );
 }
@@ -141,7 +149,6 @@ fn mistakes() -> Vec<Case> {
         (s("- http\n"), Error, (1, 1), "a list", "must be a map", "indented"),
         (s("tcp: {}\n"), Warning, (1, 1), "tcp", "HTTP only", "Remove"),
         (s("tls: {}\n"), Warning, (1, 1), "tls", "certificates", "Remove"),
-        (http("  serversTransports: {}\n"), Warning, (2, 3), "serversTransports", "own settings", ""),
         (http("  routes: {}\n"), Error, (2, 3), "routes", "no such field", "`routers`"),
         (http("  routers: [a]\n"), Error, (2, 12), "a list", "must be a map", ""),
         (http("\trouters: {}\n"), Error, (2, 2), "", "tabs", "spaces"),
@@ -169,10 +176,7 @@ fn mistakes() -> Vec<Case> {
 
         (services("      {}\n"), Error, (3, 5), "s", "has 0", "loadBalancer"),
         (services("      loadBalancer: {}\n      weighted: {}\n"), Error, (3, 5), "s", "has 2", "loadBalancer"),
-        (services("      weighted: {}\n"), Warning, (4, 7), "weighted", "answer 503", "loadBalancer"),
         (services("      loadbalancer: {server: []}\n"), Error, (4, 22), "server", "no such field", "`servers`"),
-        (services("      loadBalancer: {sticky: {}}\n"), Warning, (4, 22), "sticky", "not bound", ""),
-        (services("      loadBalancer: {healthCheck: {}}\n"), Warning, (4, 22), "healthCheck", "not probed", ""),
         (services("      loadBalancer: {passHostHeader: maybe}\n"), Error, (4, 38), "a text of 5", "true", ""),
         (services("      loadBalancer: {servers: 'http://a'}\n"), Error, (4, 31), "a text of 8", "takes a list", "- url"),
 
@@ -191,8 +195,8 @@ fn mistakes() -> Vec<Case> {
         (middleware("{}"), Error, (3, 5), "m", "has 0", ""),
         (middleware("{headers: {}, retry: {}}"), Error, (3, 5), "m", "has 2", ""),
         (middleware("{header: {}}"), Error, (3, 9), "header", "no such field", "`headers`"),
-        (middleware("{ratelimit: {}}"), Warning, (3, 9), "rateLimit", "refuse", ""),
-        (middleware("{addPrefix: {}}"), Warning, (3, 9), "addPrefix", "wrong place", ""),
+        (middleware("{ratelimit: {}}"), Warning, (3, 9), "rateLimit", "limits nothing", "average"),
+        (middleware("{stripPrefixRegex: {}}"), Warning, (3, 9), "stripPrefixRegex", "wrong place", ""),
     ]
 }
 

@@ -147,4 +147,11 @@ impl Expression {
             Self::All(branches) | Self::Any(branches) => branches.iter().any(|branch| branch.any_atom(wanted)),
         }
     }
+
+    pub(super) fn each_atom<'e>(&'e self, visit: &mut impl FnMut(&'e Atom)) {
+        match self {
+            Self::Atom(atom) => visit(atom),
+            Self::All(branches) | Self::Any(branches) => branches.iter().for_each(|branch| branch.each_atom(visit)),
+        }
+    }
 }

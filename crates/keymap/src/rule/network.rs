@@ -1,4 +1,4 @@
-//! A client's address or network, for `ClientIP` and trusted proxies.
+//! A client's address or network, for `ClientIP`, `ipAllowList` and trusted proxies.
 
 use std::net::IpAddr;
 

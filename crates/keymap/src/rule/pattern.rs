@@ -8,6 +8,7 @@ mod class;
 mod escape;
 mod translate;
 
+use std::borrow::Cow;
 use std::fmt;
 
 use regex::bytes::{Regex, RegexBuilder};
@@ -21,7 +22,9 @@ const CACHE_BYTES_MAX: usize = 256 * 1024;
 /// How deep groups may nest. The parsers recurse as deep.
 const NEST_MAX: u32 = 100;
 
-pub(super) struct Pattern(Regex);
+/// A compiled pattern.
+#[derive(Clone)]
+pub struct Pattern(Regex);
 
 /// Nothing of the pattern: it may be most of a key.
 impl fmt::Debug for Pattern {
@@ -30,11 +33,20 @@ impl fmt::Debug for Pattern {
     }
 }
 
+/// By text: two spellings of one pattern are two.
+impl PartialEq for Pattern {
+    fn eq(&self, other: &Self) -> bool {
+        self.0.as_str() == other.0.as_str()
+    }
+}
+
+impl Eq for Pattern {}
+
 /// Why a pattern is refused, without showing it: the reason as half a sentence, and the fix.
 #[derive(Debug)]
-pub(super) struct PatternError {
-    pub(super) reason: String,
-    pub(super) fix: &'static str,
+pub(crate) struct PatternError {
+    pub(crate) reason: String,
+    pub(crate) fix: &'static str,
 }
 
 impl PatternError {
@@ -47,9 +59,19 @@ impl PatternError {
 }
 
 impl Pattern {
-    pub(super) fn compile(go: &str) -> Result<Self, PatternError> {
+    pub(crate) fn compile(go: &str) -> Result<Self, PatternError> {
         parse(go)?;
-        RegexBuilder::new(&translate::to_rust(go)?)
+        Self::build(&translate::to_rust(go)?)
+    }
+
+    /// One whose groups a replacement may refer to.
+    pub(crate) fn compile_with_groups(go: &str) -> Result<Self, PatternError> {
+        parse(go)?;
+        Self::build(&translate::to_rust_with_groups(go)?)
+    }
+
+    fn build(rust: &str) -> Result<Self, PatternError> {
+        RegexBuilder::new(rust)
             .size_limit(COMPILED_BYTES_MAX)
             .dfa_size_limit(CACHE_BYTES_MAX)
             .nest_limit(NEST_MAX)
@@ -61,8 +83,17 @@ impl Pattern {
             })
     }
 
-    pub(super) fn matches(&self, value: &[u8]) -> bool {
+    pub fn matches(&self, value: &[u8]) -> bool {
         self.0.is_match(value)
+    }
+
+    /// With every match replaced, `$1` and `${name}` standing for what groups matched, where it was compiled with them.
+    /// `None`: nothing matches.
+    pub fn replaced(&self, value: &[u8], replacement: &str) -> Option<Vec<u8>> {
+        match self.0.replace_all(value, replacement.as_bytes()) {
+            Cow::Borrowed(_) => None,
+            Cow::Owned(replaced) => Some(replaced),
+        }
     }
 }
 

@@ -6,14 +6,18 @@
 //!
 //! Invariant: the table that comes out is the one that setting the same files in any other order would give.
 
+mod compose;
+mod flatten;
 mod resolve;
 
 use std::collections::{BTreeSet, HashMap, HashSet};
 use std::sync::Arc;
 
+use super::cross_origin::CrossOrigins;
 use super::definitions::{Definitions, File, Named};
 use super::entry_points::EntryPoints;
 use super::index::{Index, Indexed};
+use super::links::Links;
 use super::order::Ordered;
 use super::problems::{self, Problems, Subject};
 use super::shards::Priority;
@@ -21,7 +25,7 @@ use super::ties::Ties;
 use super::users::Users;
 use super::{Route, Table};
 use crate::key::KeyHash;
-use crate::mapping::{Mapping, Middleware, Router, Service};
+use crate::mapping::{Mapping, Middleware, MiddlewareKind, Router, ServersTransport, Service};
 use document::Problem;
 
 /// Turns changes of files into tables. A change costs what the changed file holds, not what the folder holds.
@@ -33,12 +37,21 @@ pub struct Compiler {
     routers: Definitions<Router>,
     services: Definitions<Service>,
     middlewares: Definitions<Middleware>,
+    transports: Definitions<ServersTransport>,
+    /// Routers by what they name themselves.
     service_users: Users,
     middleware_users: Users,
+    /// Services that name services, services that name transports, and chains.
+    service_links: Links,
+    transport_links: Links,
+    chain_links: Links,
+    /// Services that name something, with what they name in them, as far as routers lead there.
+    composites: HashMap<Arc<str>, Arc<Service>>,
     stale: Stale,
     routes: Index<Arc<Route>>,
     scanned: Ordered,
     keyless: Ordered,
+    cross_origins: CrossOrigins,
     /// What the next table is cloned from.
     table: Table,
     /// Keys whose routers may tie, or no longer tie, since the last table.
@@ -91,20 +104,60 @@ impl Compiler {
             note_duplicates(&self.routers, &name, &mut self.problems);
             self.stale.add(name);
         }
+        for name in self.transports.replace(&file, &old.transports, &new.transports) {
+            note_duplicates(&self.transports, &name, &mut self.problems);
+            let services: Vec<_> = self.transport_links.users(&name).cloned().collect();
+            services.iter().for_each(|service| self.service_changed(service));
+        }
         for name in self.services.replace(&file, &old.services, &new.services) {
             note_duplicates(&self.services, &name, &mut self.problems);
-            self.service_users
-                .of(&name)
-                .for_each(|router| self.stale.add(router.clone()));
+            self.link_service(&name);
+            self.service_changed(&name);
         }
         for name in self.middlewares.replace(&file, &old.middlewares, &new.middlewares) {
             note_duplicates(&self.middlewares, &name, &mut self.problems);
-            self.middleware_users
-                .of(&name)
-                .for_each(|router| self.stale.add(router.clone()));
+            self.link_chain(&name);
+            self.middleware_changed(&name);
         }
         if keeps {
             self.files.insert(file);
+        }
+    }
+
+    fn link_service(&mut self, name: &Arc<str>) {
+        let service = self.services.winner(name).map(|found| &found.item);
+        let children = service.map(|service| service.children().map(|child| child.name.clone()).collect());
+        let transport = service.and_then(|service| service.transport_name());
+        self.transport_links.set(
+            name,
+            transport.map(|transport| transport.name.clone()).into_iter().collect(),
+        );
+        self.service_links.set(name, children.unwrap_or_default());
+    }
+
+    fn link_chain(&mut self, name: &Arc<str>) {
+        let named = match self.middlewares.winner(name).map(|found| &found.item.kind) {
+            Some(MiddlewareKind::Chain(names)) => names.clone(),
+            _ => Box::default(),
+        };
+        self.chain_links.set(name, named);
+    }
+
+    /// Everything that leads there, by way of other services too, is resolved anew.
+    fn service_changed(&mut self, name: &Arc<str>) {
+        for service in self.service_links.above(name) {
+            self.composites.remove(&service);
+            self.service_users
+                .of(&service)
+                .for_each(|router| self.stale.add(router.clone()));
+        }
+    }
+
+    fn middleware_changed(&mut self, name: &Arc<str>) {
+        for middleware in self.chain_links.above(name) {
+            self.middleware_users
+                .of(&middleware)
+                .for_each(|router| self.stale.add(router.clone()));
         }
     }
 
@@ -130,22 +183,26 @@ impl Compiler {
         self.scanned.publish(&mut self.table.scanned);
         self.table.scanned_from = self.table.scanned.first().map(|route| Priority::of(route));
         self.keyless.publish(&mut self.table.keyless);
+        self.cross_origins.publish(&mut self.table.cross_origins);
         self.table.routers = self.routes.len();
         (Arc::new(self.table.clone()), self.problems.list())
     }
 
     fn place(&mut self, name: &Arc<str>) {
-        let Some(winner) = self.routers.winner(name) else {
+        let service = self.routers.winner(name).map(|winner| winner.item.service.clone());
+        let destination = service.map(|service| self.destination(&service));
+        let (Some(winner), Some(destination)) = (self.routers.winner(name), destination) else {
             self.problems.set(Subject::Broken(name.clone()), Vec::new());
             return;
         };
-        let (route, problems) = self.resolve(winner);
+        let (route, problems) = self.resolve(winner, destination);
         self.problems.set(Subject::Broken(name.clone()), problems);
         let route = Arc::new(route);
         self.service_users.add(&route.router.service, name);
         for middleware in &route.router.middlewares {
             self.middleware_users.add(middleware, name);
         }
+        self.cross_origins.insert(&route);
         let reach = route.router.rule.reach();
         match reach.keyed.listed() {
             Some(keys) => {
@@ -175,6 +232,7 @@ impl Compiler {
         }
         self.scanned.remove(&route);
         self.keyless.remove(&route);
+        self.cross_origins.remove(&route);
     }
 
     /// One router alone cannot tie; that it once did with others must be seen to.

@@ -5,7 +5,7 @@ use std::collections::HashMap;
 use std::sync::Arc;
 
 use super::index::{Index, Indexed};
-use crate::mapping::{Mapping, Middleware, Router, Service};
+use crate::mapping::{Mapping, Middleware, Router, ServersTransport, Service};
 use document::Position;
 
 /// What has a name that all files share.
@@ -48,8 +48,7 @@ impl Named for Service {
     }
 
     fn is_same(&self, other: &Self) -> bool {
-        let of = |service: &Self| (service.pass_host_header, service.position);
-        of(self) == of(other) && self.servers == other.servers
+        self.kind == other.kind && self.position == other.position
     }
 }
 
@@ -66,6 +65,22 @@ impl Named for Middleware {
 
     fn is_same(&self, other: &Self) -> bool {
         self.kind == other.kind && self.position == other.position
+    }
+}
+
+impl Named for ServersTransport {
+    const KIND: &'static str = "serversTransport";
+
+    fn name(&self) -> &Arc<str> {
+        &self.name
+    }
+
+    fn position(&self) -> Position {
+        self.position
+    }
+
+    fn is_same(&self, other: &Self) -> bool {
+        Self::is_same(self, other)
     }
 }
 

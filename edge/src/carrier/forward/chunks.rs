@@ -44,6 +44,11 @@ impl Chunks {
         self.state == State::Done
     }
 
+    /// Another chunk could begin here.
+    pub(super) fn is_between(&self) -> bool {
+        self.state == State::Size && self.digits == 0
+    }
+
     /// Reads on. Returns how many bytes belong to this message: all of them, unless it ended among them.
     pub(super) fn feed(&mut self, bytes: &[u8], mut payload: impl FnMut(&[u8])) -> Result<usize, Malformed> {
         let mut at = 0;

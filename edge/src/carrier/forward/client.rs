@@ -1,6 +1,6 @@
 //! A client's connection: the stream, and what was read of it before its time.
 
-use std::future::Future as _;
+use std::future::{Future as _, poll_fn};
 use std::io;
 use std::net::SocketAddr;
 use std::pin::{Pin, pin};
@@ -29,6 +29,10 @@ pub(super) struct Client {
     /// It is waited for so long to take anything of its answer.
     patience: Duration,
 }
+
+/// There is nobody left to answer.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Gone;
 
 /// What of the request the answer's form depends on.
 #[derive(Debug, Clone, Copy, Default)]
@@ -102,6 +106,15 @@ impl Client {
             let mut all = BytesMut::from(std::mem::take(&mut self.unread));
             all.extend_from_slice(bytes);
             self.unread = all.freeze();
+        }
+    }
+
+    /// Waits, unless the client goes.
+    pub(super) async fn pause(&mut self, pause: Duration) -> Result<(), Gone> {
+        let gone = poll_fn(|cx| self.poll_gone(cx));
+        match tokio::time::timeout(pause, gone).await {
+            Ok(()) => Err(Gone),
+            Err(_) => Ok(()),
         }
     }
 

@@ -22,7 +22,7 @@ const IDLE_MAX: Duration = Duration::from_secs(4);
 /// Idle connections to one server, a thread. Below the peak concurrency, reuse fails and CPU doubles.
 const IDLE_CONNECTIONS_MAX: usize = 1024;
 
-pub(super) struct Connection {
+pub(crate) struct Connection {
     io: Io,
     /// Whether it served an exchange before: only then may it have died while it was idle.
     pub(super) reused: bool,
@@ -43,6 +43,8 @@ struct Place {
 struct Idle {
     connection: Connection,
     since: Instant,
+    /// It is kept for so long.
+    most: Duration,
 }
 
 thread_local! {
@@ -67,20 +69,20 @@ impl Pool {
         }
         self.swept = Some(now);
         self.places.retain(|_, kept| {
-            kept.retain(|idle| now.duration_since(idle.since) < IDLE_MAX);
+            kept.retain(|idle| now.duration_since(idle.since) < idle.most);
             !kept.is_empty()
         });
     }
 }
 
 /// Opens connections and keeps the idle ones.
-pub(super) struct Connections {
+pub(crate) struct Connections {
     tls: TransportConnector,
     connect_timeout: Duration,
 }
 
 impl Connections {
-    pub(super) fn new(connect_timeout: Duration) -> Self {
+    pub(crate) fn new(connect_timeout: Duration) -> Self {
         Self {
             tls: TransportConnector::new(None),
             connect_timeout,
@@ -92,8 +94,13 @@ impl Connections {
         POOL.with_borrow_mut(|pool| {
             let kept = pool.places.get_mut(&Place::of(server, address))?;
             // The youngest first: the others grow old and are swept, and the pool shrinks to what is needed.
-            while let Some(Idle { mut connection, since }) = kept.pop() {
-                if now.saturating_duration_since(since) < IDLE_MAX && connection.is_quiet() {
+            while let Some(Idle {
+                mut connection,
+                since,
+                most,
+            }) = kept.pop()
+            {
+                if now.saturating_duration_since(since) < most && connection.is_quiet() {
                     connection.reused = true;
                     return Some(connection);
                 }
@@ -104,11 +111,12 @@ impl Connections {
 
     /// # Errors
     /// Where the server cannot be reached in time.
-    pub(super) async fn open(&self, server: &Upstream, address: SocketAddr) -> io::Result<Connection> {
+    pub(crate) async fn open(&self, server: &Upstream, address: SocketAddr) -> io::Result<Connection> {
+        let most = server.times.dial.unwrap_or(self.connect_timeout);
         let connect = async {
             if server.tls() {
                 let mut peer = HttpPeer::new(address, true, server.server_name().to_owned());
-                peer.options.connection_timeout = Some(self.connect_timeout);
+                peer.options.connection_timeout = Some(most);
                 let stream = Box::pin(self.tls.new_stream(&peer))
                     .await
                     .map_err(|error| io::Error::other(error.etype().as_str()))?;
@@ -119,9 +127,7 @@ impl Connections {
             Ok(Io::Plain(stream))
         };
         let timed_out = |_| io::Error::from(io::ErrorKind::TimedOut);
-        let io = tokio::time::timeout(self.connect_timeout, connect)
-            .await
-            .map_err(timed_out)??;
+        let io = tokio::time::timeout(most, connect).await.map_err(timed_out)??;
         Ok(Connection { io, reused: false })
     }
 
@@ -131,7 +137,11 @@ impl Connections {
             pool.sweep(now);
             let kept = pool.places.entry(Place::of(server, address)).or_default();
             if kept.len() < IDLE_CONNECTIONS_MAX {
-                kept.push(Idle { connection, since: now });
+                kept.push(Idle {
+                    connection,
+                    since: now,
+                    most: server.times.idle.unwrap_or(IDLE_MAX),
+                });
             }
         });
     }

@@ -15,7 +15,7 @@ use super::connection::Connection;
 use super::inbound::Inbound;
 use super::outgoing::Upload;
 use super::relay::{NotBegun, PassError, Passage};
-use super::reply::Reader;
+use super::reply::Reply;
 use super::scratch::{self, Filled};
 use super::{Begun, ENDED, Trouble, end};
 use crate::error::Refusal;
@@ -26,15 +26,9 @@ pub(super) async fn answer(
     mut body: Inbound,
     mut exchange: Box<Exchange>,
     mut connection: Connection,
-    (first, upload): (Filled, Upload),
+    (reply, upload): (Reply, Upload),
     read_timeout: Option<Duration>,
 ) -> Begun {
-    client.terms.keep_alive = false;
-    let reader = Reader::new(read_timeout, false);
-    let reply = match reader.read_from(first, &mut connection, client, &exchange).await {
-        Ok(reply) => reply,
-        Err(error) => return end(client, &mut body, exchange, error.into()).await,
-    };
     let passed = match Passage::begin(reply, client, &mut exchange).await {
         Ok(passage) => {
             both_ways(
@@ -50,6 +44,7 @@ pub(super) async fn answer(
         }
         Err(NotBegun::Server) => Err(Trouble::Refused(Refusal::UpstreamFailed)),
         Err(NotBegun::Client) => Err(Trouble::ClientGone),
+        Err(NotBegun::NotKept) => Err(Trouble::Refused(Refusal::NotKept)),
     };
     match passed {
         Ok(()) => {
@@ -84,6 +79,7 @@ async fn both_ways(
         if !upload.complete && !client.unread.is_empty() {
             let taken = upload.take(&client.unread, body, exchange)?;
             client.unread.advance(taken);
+            keep(exchange).await?;
         }
         let event = next(client, connection, &upload);
         let event = match read_timeout {
@@ -109,11 +105,21 @@ async fn both_ways(
                 }
                 let taken = upload.take(filled.bytes(), body, exchange)?;
                 client.keep_unread(&filled.bytes()[taken..]);
+                drop(filled);
+                keep(exchange).await?;
             }
             Event::ClientGone => return Err(Trouble::ClientGone),
         }
     }
     Ok(())
+}
+
+/// The piece of the body that has come is kept before it is sent.
+async fn keep(exchange: &mut Exchange) -> Result<(), Trouble> {
+    match exchange.request_ready() {
+        Ok(()) => Ok(()),
+        Err(_) => exchange.wait_until_kept().await.map_err(|_| Trouble::Cut),
+    }
 }
 
 async fn next(client: &mut Client, connection: &mut Connection, upload: &Upload) -> Event {
@@ -137,14 +143,14 @@ async fn next(client: &mut Client, connection: &mut Connection, upload: &Upload)
 impl Upload {
     /// Frames what one read brought; returns how many of its bytes were the body's.
     fn take(&mut self, bytes: &[u8], body: &mut Inbound, exchange: &mut Exchange) -> Result<usize, Trouble> {
-        let mut payload_bytes = 0;
+        let mut within_bounds = Ok(());
         let taken = body.feed(bytes, |piece| {
-            payload_bytes += piece.len();
+            within_bounds = within_bounds.and_then(|()| exchange.request_chunk(piece));
             self.framing.frame(piece, &mut self.unsent);
         });
         // The answer has begun: what goes wrong now can only be cut.
         let taken = taken.map_err(|_| Trouble::Cut)?;
-        exchange.request_chunk(payload_bytes).map_err(|_| Trouble::Cut)?;
+        within_bounds.map_err(|_| Trouble::Cut)?;
         if body.is_done() {
             self.complete = true;
             self.unsent.extend_from_slice(self.framing.terminator());

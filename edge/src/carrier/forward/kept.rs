@@ -2,6 +2,11 @@
 //!
 //! A prompt is kept until its answer begins, so that a connection which died idle costs a retry and not a 502. Small
 //! ones are few kilobytes a connection; larger ones share one budget, and what finds it empty gets a fresh connection.
+//!
+//! Where a service has several servers, a prompt of any length is kept, so that another of them can take it over; it
+//! takes its share of the budget as it comes, not as it is announced. What finds nothing left is still forwarded, and is
+//! then tried once: spilling it to a disk would make a disk's trouble the request's, for a case (a quarter of a gigabyte of
+//! prompts on their way at one moment) in which there is trouble enough.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -12,6 +17,9 @@ pub(super) const SMALL_BYTES: usize = 64 * 1024;
 /// Of one body at most: a prompt of a quarter of a million tokens. What is longer gets a fresh connection at once: next
 /// to reading such a prompt, connecting costs nothing.
 pub(super) const LARGE_BYTES: usize = 1 << 20;
+
+/// The share of a body of any length grows by so much at a time.
+pub(super) const STEP_BYTES: usize = 1 << 20;
 
 /// Of all larger bodies together.
 const BUDGET_BYTES: usize = 256 << 20;
@@ -39,13 +47,29 @@ impl Default for Budget {
 impl Budget {
     /// `None` where so much is not left.
     pub(super) fn take(self: &Arc<Self>, bytes: usize) -> Option<Portion> {
-        let taken = self
-            .left
-            .fetch_update(Ordering::Relaxed, Ordering::Relaxed, |left| left.checked_sub(bytes));
-        taken.ok().map(|_| Portion {
+        self.reserve(bytes).then(|| Portion {
             budget: self.clone(),
             bytes,
         })
+    }
+
+    fn reserve(&self, bytes: usize) -> bool {
+        let taken = self
+            .left
+            .fetch_update(Ordering::Relaxed, Ordering::Relaxed, |left| left.checked_sub(bytes));
+        taken.is_ok()
+    }
+}
+
+impl Portion {
+    /// Makes it so large at least; false where so much is not left.
+    pub(super) fn grow_to(&mut self, bytes: usize) -> bool {
+        let more = bytes.saturating_sub(self.bytes);
+        let has_room = self.budget.reserve(more);
+        if has_room {
+            self.bytes += more;
+        }
+        has_room
     }
 }
 
@@ -65,6 +89,10 @@ mod tests {
         let most = budget.take(BUDGET_BYTES - 1).expect("all but one");
         assert!(budget.take(2).is_none());
         drop(most);
+        assert!(budget.take(BUDGET_BYTES).is_some());
+        let mut growing = budget.take(10).expect("ten");
+        assert!(growing.grow_to(BUDGET_BYTES) && growing.grow_to(5) && !growing.grow_to(BUDGET_BYTES + 1));
+        drop(growing);
         assert!(budget.take(BUDGET_BYTES).is_some());
     }
 }

@@ -15,7 +15,7 @@ use super::client::Client;
 use super::connection::Connection;
 use super::hops::{Nominated, is_hop_by_hop};
 use super::inbound::{self, BodyError, Inbound};
-use super::kept::{Budget, LARGE_BYTES, Portion, SMALL_BYTES};
+use super::kept::{Budget, LARGE_BYTES, Portion, SMALL_BYTES, STEP_BYTES};
 use super::request::Request;
 use super::scratch::{self, Filled};
 use crate::error::Refusal;
@@ -43,6 +43,8 @@ pub(super) struct Outgoing {
     /// `wire` no longer holds all of the body.
     overflown: bool,
     fresh_connection: bool,
+    /// Another server may get it: all of it is kept, as long as the budget has room.
+    keeps_all: bool,
     budget: Arc<Budget>,
     portion: Option<Portion>,
 }
@@ -71,7 +73,7 @@ pub(super) enum SendError {
 
 impl Outgoing {
     /// `body`: where it was read before it is forwarded.
-    pub(super) fn new(request: &Request, body: Option<Bytes>, budget: &Arc<Budget>) -> Self {
+    pub(super) fn new(request: &Request, body: Option<Bytes>, budget: &Arc<Budget>, keeps_all: bool) -> Self {
         let framing = match (&body, request.body.framing()) {
             (Some(body), _) => Framing::Length(body.len() as u64),
             (None, inbound::Framing::Chunked(_)) => Framing::Chunked,
@@ -88,9 +90,10 @@ impl Outgoing {
             None
         };
         let kept_bytes_max = portion.as_ref().map_or(SMALL_BYTES, |_| LARGE_BYTES);
-        let overflown = announced > kept_bytes_max;
+        let is_long = announced > kept_bytes_max;
+        let overflown = is_long && !keeps_all;
         Self {
-            wire: Vec::with_capacity(HEAD_BYTES + if overflown { PIECE_BYTES } else { announced }),
+            wire: Vec::with_capacity(HEAD_BYTES + if is_long { PIECE_BYTES } else { announced }),
             head_bytes: 0,
             framing,
             complete: body.is_some() || matches!(framing, Framing::None | Framing::Length(0)),
@@ -98,6 +101,7 @@ impl Outgoing {
             kept_bytes_max,
             overflown,
             fresh_connection: overflown,
+            keeps_all,
             budget: budget.clone(),
             portion,
         }
@@ -106,6 +110,18 @@ impl Outgoing {
     /// Whether all that was sent so far could be sent again, so that a connection from the pool will do.
     pub(super) fn is_replayable(&self) -> bool {
         !self.overflown && !self.fresh_connection
+    }
+
+    /// Whether another server could get it from its first byte on.
+    pub(super) fn can_move(&self) -> bool {
+        !self.overflown
+    }
+
+    /// What was sent, head and body, where all of it is here.
+    pub(super) fn sent(&self) -> Option<(&[u8], &[u8])> {
+        let is_here = self.complete && !self.overflown && self.framing != Framing::Chunked;
+        let (head, body) = self.wire.split_at_checked(self.head_bytes).filter(|_| is_here)?;
+        Some((head, self.whole.as_deref().unwrap_or(body)))
     }
 
     pub(super) fn needs_fresh_connection(&mut self) {
@@ -131,6 +147,9 @@ impl Outgoing {
             }
         }
         origin.each(|name, value| line(wire, name.as_bytes(), value));
+        for (name, value) in origin.changes.each() {
+            line(wire, name.as_str().as_bytes(), value.as_bytes());
+        }
         match self.framing {
             Framing::None => {}
             Framing::Length(length) => drop(write!(wire, "Content-Length: {length}\r\n")),
@@ -166,6 +185,9 @@ impl Outgoing {
                 None => break,
             }
         }
+        if exchange.request_ready().is_err() {
+            return Err(SendError::Refused(exchange.not_kept()));
+        }
         if let Some(early) = self.push(0, connection).await? {
             return Ok(early);
         }
@@ -188,6 +210,9 @@ impl Outgoing {
                 Some(first) => return Ok(self.early(first, Vec::new())),
             }
             let pushed_at = Instant::now();
+            if exchange.request_ready().is_err() {
+                return Err(SendError::Refused(exchange.not_kept()));
+            }
             if let Some(early) = self.push(begin, connection).await? {
                 return Ok(early);
             }
@@ -249,7 +274,9 @@ impl Outgoing {
         let bytes = if let inbound::Framing::Length(left) = *body.framing() {
             let room = usize::try_from(left).unwrap_or(usize::MAX).min(PIECE_BYTES);
             let bytes = ready!(client.poll_read_into(&mut self.wire, room, cx)).map_err(gone)?;
-            self.note(body.advance(bytes), bytes, exchange)?;
+            let payload = &self.wire[self.wire.len() - bytes..];
+            exchange.request_chunk(payload).map_err(SendError::Refused)?;
+            self.note(body.advance(bytes));
             bytes
         } else {
             let filled = ready!(client.poll_read(cx)).map_err(gone)?;
@@ -279,38 +306,53 @@ impl Outgoing {
 
     /// How many of the bytes were the body's.
     fn frame(&mut self, bytes: &[u8], body: &mut Inbound, exchange: &mut Exchange) -> Result<usize, SendError> {
-        let mut payload_bytes = 0;
+        let mut within_bounds = Ok(());
         let taken = body
             .feed(bytes, |piece| {
-                payload_bytes += piece.len();
+                within_bounds = within_bounds.and_then(|()| exchange.request_chunk(piece));
                 self.framing.frame(piece, &mut self.wire);
             })
             .map_err(SendError::Body)?;
-        self.note(body.is_done(), payload_bytes, exchange)?;
+        within_bounds.map_err(SendError::Refused)?;
+        self.note(body.is_done());
         Ok(taken)
     }
 
-    fn note(&mut self, is_done: bool, payload_bytes: usize, exchange: &mut Exchange) -> Result<(), SendError> {
-        exchange.request_chunk(payload_bytes).map_err(SendError::Refused)?;
+    fn note(&mut self, is_done: bool) {
         if is_done {
             self.complete = true;
             self.wire.extend_from_slice(self.framing.terminator());
         }
-        Ok(())
     }
 
     /// After a send: a body that outgrew its bound is not gathered any further.
     fn forget_what_cannot_be_kept(&mut self) {
         let kept_bytes = self.wire.len() - self.head_bytes;
-        if kept_bytes > self.kept_bytes_max && self.portion.is_none() && !self.overflown {
+        if self.keeps_all && !self.overflown {
+            self.overflown = kept_bytes > SMALL_BYTES && !self.has_room();
+        } else if kept_bytes > self.kept_bytes_max && self.portion.is_none() && !self.overflown {
             // Its length was not announced: it turned out to be one of the larger ones.
             self.portion = self.budget.take(LARGE_BYTES);
             self.kept_bytes_max = self.portion.as_ref().map_or(SMALL_BYTES, |_| LARGE_BYTES);
         }
-        self.overflown |= kept_bytes > self.kept_bytes_max;
+        self.overflown |= !self.keeps_all && kept_bytes > self.kept_bytes_max;
         if self.overflown {
             self.wire.clear();
+            self.wire.shrink_to(HEAD_BYTES + PIECE_BYTES);
             self.head_bytes = 0;
+            self.portion = None;
+        }
+    }
+
+    /// What is taken of the budget is what the memory takes, in steps.
+    fn has_room(&mut self) -> bool {
+        let bytes = self.wire.capacity().next_multiple_of(STEP_BYTES);
+        match &mut self.portion {
+            Some(portion) => portion.grow_to(bytes),
+            None => {
+                self.portion = self.budget.take(bytes);
+                self.portion.is_some()
+            }
         }
     }
 }

@@ -5,20 +5,18 @@ use std::io::Write as _;
 use super::client::{Client, Terms};
 use super::inbound::{Framing, Inbound};
 use crate::error::Refusal;
+use crate::exchange::Exchange;
 use crate::plane::Plane;
 
 /// Answers a request of which `body` may still be on its way; true where the connection may carry another.
 ///
 /// A small rest is read first, so that the connection stays usable; else the answer goes out at once and the
 /// connection ends.
-pub(super) async fn send(client: &mut Client, body: &mut Inbound, refusal: Refusal, request_id: &[u8]) -> bool {
+pub(super) async fn send(client: &mut Client, body: &mut Inbound, refusal: Refusal, exchange: &Exchange) -> bool {
     if refusal.closes() || !body.discard_small(client).await {
         client.terms.keep_alive = false;
     }
-    let sent = client
-        .send(&bytes(refusal, Some(request_id), client.terms))
-        .await
-        .is_ok();
+    let sent = client.send(&bytes(refusal, Some(exchange), client.terms)).await.is_ok();
     if sent && !body.is_done() {
         body.linger(client).await;
     }
@@ -35,7 +33,7 @@ pub(super) async fn send_without_request(client: &mut Client, refusal: Refusal, 
     }
 }
 
-fn bytes(refusal: Refusal, request_id: Option<&[u8]>, terms: Terms) -> Vec<u8> {
+fn bytes(refusal: Refusal, exchange: Option<&Exchange>, terms: Terms) -> Vec<u8> {
     let status = http::StatusCode::from_u16(refusal.status()).unwrap_or(http::StatusCode::BAD_GATEWAY);
     let body = refusal.body();
     let mut bytes = Vec::with_capacity(512 + body.len());
@@ -47,10 +45,17 @@ fn bytes(refusal: Refusal, request_id: Option<&[u8]>, terms: Terms) -> Vec<u8> {
         status.canonical_reason().unwrap_or_default(),
         body.len()
     );
-    if let Some(request_id) = request_id {
-        bytes.extend_from_slice(b"x-request-id: ");
-        bytes.extend_from_slice(request_id);
-        bytes.extend_from_slice(b"\r\n");
+    if let Some(exchange) = exchange {
+        line(&mut bytes, "x-request-id", exchange.request_id());
+        for (name, value) in exchange.response_changes().each() {
+            line(&mut bytes, name.as_str(), value.as_bytes());
+        }
+        if let Some((name, value)) = exchange.response_added() {
+            line(&mut bytes, name.as_str(), value.as_bytes());
+        }
+        if let Some(standing) = exchange.standing() {
+            standing.each(|name, value| line(&mut bytes, name, value));
+        }
     }
     for (name, value) in refusal.headers() {
         let _ = write!(bytes, "{name}: {value}\r\n");
@@ -61,4 +66,11 @@ fn bytes(refusal: Refusal, request_id: Option<&[u8]>, terms: Terms) -> Vec<u8> {
         bytes.extend_from_slice(&body);
     }
     bytes
+}
+
+fn line(bytes: &mut Vec<u8>, name: &str, value: &[u8]) {
+    bytes.extend_from_slice(name.as_bytes());
+    bytes.extend_from_slice(b": ");
+    bytes.extend_from_slice(value);
+    bytes.extend_from_slice(b"\r\n");
 }

@@ -5,16 +5,21 @@ use std::io::{self, Write as _};
 use std::task::Poll;
 use std::time::Duration;
 
+use dialect::openai::stream::HideUsage;
+
 use super::client::Client;
 use super::connection::Connection;
+use super::lost::Lost;
 use super::reply::{Form, Framing, Reply};
 use super::scratch::{self, Filled};
 use crate::exchange::Exchange;
+use crate::response_facts::ResponseFacts;
 
 enum Event {
     Read(io::Result<Filled>),
     ClientGone,
     Timeout,
+    Lost,
 }
 
 /// Passes the rest of an answer on.
@@ -24,22 +29,31 @@ pub(super) async fn relay(
     passage: &mut Passage,
     exchange: &mut Exchange,
     read_timeout: Option<Duration>,
+    lost: &mut Option<Lost>,
 ) -> Result<(), PassError> {
     while !passage.ended {
-        let filled = match next(client, connection, read_timeout).await {
+        let filled = match next(client, connection, read_timeout, lost).await {
             Event::Read(Ok(filled)) => filled,
             Event::ClientGone => return Err(PassError::Client),
-            Event::Read(Err(_)) | Event::Timeout => return Err(PassError::Server),
+            Event::Read(Err(_)) | Event::Timeout | Event::Lost => return Err(PassError::Server),
         };
         passage.pass(filled.bytes(), client, exchange).await?;
     }
     Ok(())
 }
 
-async fn next(client: &mut Client, connection: &mut Connection, read_timeout: Option<Duration>) -> Event {
+async fn next(
+    client: &mut Client,
+    connection: &mut Connection,
+    read_timeout: Option<Duration>,
+    lost: &mut Option<Lost>,
+) -> Event {
     let event = poll_fn(|cx| {
         if let Poll::Ready(read) = scratch::poll_read(connection, cx) {
             return Poll::Ready(Event::Read(read));
+        }
+        if Lost::poll(lost, cx).is_ready() {
+            return Poll::Ready(Event::Lost);
         }
         client.poll_gone(cx).map(|()| Event::ClientGone)
     });
@@ -56,6 +70,8 @@ async fn next(client: &mut Client, connection: &mut Connection, read_timeout: Op
 pub(super) struct Passage {
     framing: Framing,
     form: Form,
+    /// Where the form is shortened: what is left out.
+    hide: Option<Box<HideUsage>>,
     pub(super) ended: bool,
     /// Another request may follow on the server's connection.
     pub(super) keeps_connection: bool,
@@ -81,6 +97,8 @@ pub(super) enum PassError {
 pub(super) enum NotBegun {
     Client,
     Server,
+    /// It must be kept first, and was not.
+    NotKept,
 }
 
 /// The server's framing is broken.
@@ -101,16 +119,22 @@ impl Passage {
         let mut passage = Self {
             framing,
             form,
+            hide: matches!(form, Form::Shortened { .. }).then(Box::default),
             ended: false,
             keeps_connection,
         };
-        let taken = passage
-            .take(first.bytes(), &mut out, exchange)
-            .map_err(|Broken| NotBegun::Server)?;
+        exchange.response_head(status, ResponseFacts::Wire(&out));
+        let taken = passage.take(first.bytes(), &mut out, exchange).map_err(|Broken| {
+            exchange.response_was_none();
+            NotBegun::Server
+        })?;
         passage.note(&taken, first.bytes().len());
         // Its buffer goes back before a slow client is waited for.
         drop(first);
-        exchange.response_head(status);
+        if exchange.response_ready(passage.ended).is_err() && Box::pin(exchange.wait_until_kept()).await.is_err() {
+            exchange.response_was_none();
+            return Err(NotBegun::NotKept);
+        }
         client.terms.keep_alive &= !ends_client;
         client.send(&out).await.map_err(|_| NotBegun::Client)?;
         Ok(passage)
@@ -125,10 +149,11 @@ impl Passage {
         exchange: &mut Exchange,
     ) -> Result<(), PassError> {
         if bytes.is_empty() {
-            return self.server_closed(client).await;
+            return self.server_closed(client, exchange).await;
         }
         let taken = if self.form == Form::AsTheyCame {
             let taken = self.measure(bytes, exchange).map_err(|Broken| PassError::Server)?;
+            keep(exchange, &taken).await?;
             client
                 .send(&bytes[..taken.bytes])
                 .await
@@ -139,6 +164,7 @@ impl Passage {
             let taken = self
                 .take(bytes, &mut out, exchange)
                 .map_err(|Broken| PassError::Server)?;
+            keep(exchange, &taken).await?;
             client.send(&out).await.map_err(|_| PassError::Client)?;
             taken
         };
@@ -146,12 +172,33 @@ impl Passage {
         Ok(())
     }
 
-    async fn server_closed(&mut self, client: &mut Client) -> Result<(), PassError> {
+    /// Puts an error event behind what was sent, where the client's framing has a place for it; the end stays missing.
+    pub(super) async fn tell_error(&self, event: &str, client: &mut Client) {
+        let framed = match (&self.framing, self.form) {
+            (Framing::Chunked(chunks), Form::AsTheyCame) if chunks.is_between() => {
+                format!("{:x}\r\n{event}\r\n", event.len())
+            }
+            (_, Form::Chunked) => format!("{:x}\r\n{event}\r\n", event.len()),
+            (Framing::Chunked(_), Form::Payload) | (Framing::UntilClose, _) => event.to_owned(),
+            _ => return,
+        };
+        // Who has gone misses nothing.
+        let _ = client.send(framed.as_bytes()).await;
+    }
+
+    async fn server_closed(&mut self, client: &mut Client, exchange: &mut Exchange) -> Result<(), PassError> {
         if !matches!(self.framing, Framing::UntilClose) {
             return Err(PassError::Server);
         }
-        let last: &[u8] = if self.form == Form::Chunked { b"0\r\n\r\n" } else { b"" };
-        client.send(last).await.map_err(|_| PassError::Client)?;
+        let mut last = Vec::new();
+        match self.form {
+            Form::Chunked => last.extend_from_slice(b"0\r\n\r\n"),
+            Form::Shortened { chunked } => self.show(Vec::new(), chunked, true, &mut last),
+            Form::AsTheyCame | Form::Payload => {}
+        }
+        let taken = Taken { bytes: 0, ended: true };
+        keep(exchange, &taken).await?;
+        client.send(&last).await.map_err(|_| PassError::Client)?;
         (self.ended, self.keeps_connection) = (true, false);
         Ok(())
     }
@@ -166,18 +213,19 @@ impl Passage {
     fn take(&mut self, bytes: &[u8], out: &mut Vec<u8>, exchange: &mut Exchange) -> Result<Taken, Broken> {
         match (&mut self.framing, self.form) {
             (Framing::Chunked(chunks), Form::Payload) => {
-                let begin = out.len();
                 let taken = chunks
-                    .feed(bytes, |payload| out.extend_from_slice(payload))
+                    .feed(bytes, |payload| {
+                        exchange.response_chunk(payload);
+                        out.extend_from_slice(payload);
+                    })
                     .map_err(|_| Broken)?;
-                exchange.response_chunk(out.len() - begin);
                 Ok(Taken {
                     bytes: taken,
                     ended: chunks.is_done(),
                 })
             }
             (Framing::UntilClose, Form::Chunked) if !bytes.is_empty() => {
-                exchange.response_chunk(bytes.len());
+                exchange.response_chunk(bytes);
                 let _ = write!(out, "{:x}\r\n", bytes.len());
                 out.extend_from_slice(bytes);
                 out.extend_from_slice(b"\r\n");
@@ -185,6 +233,19 @@ impl Passage {
                     bytes: bytes.len(),
                     ended: false,
                 })
+            }
+            (_, Form::Shortened { chunked }) => {
+                let (mut shown, mut hide) = (Vec::with_capacity(bytes.len()), self.hide.take());
+                let taken = self.feed(bytes, |payload| {
+                    exchange.response_chunk(payload);
+                    if let Some(hide) = &mut hide {
+                        hide.push(payload, &mut shown);
+                    }
+                });
+                self.hide = hide;
+                let taken = taken?;
+                self.show(shown, chunked, taken.ended, out);
+                Ok(taken)
             }
             _ => {
                 let taken = self.measure(bytes, exchange)?;
@@ -194,37 +255,67 @@ impl Passage {
         }
     }
 
+    /// Frames what is left of a shortened stream; nothing is no chunk, for an empty one would end it.
+    fn show(&mut self, mut shown: Vec<u8>, chunked: bool, ended: bool, out: &mut Vec<u8>) {
+        if let Some(hide) = self.hide.as_mut().filter(|_| ended) {
+            hide.finish(&mut shown);
+        }
+        if !chunked {
+            return out.append(&mut shown);
+        }
+        if !shown.is_empty() {
+            let _ = write!(out, "{:x}\r\n", shown.len());
+            out.append(&mut shown);
+            out.extend_from_slice(b"\r\n");
+        }
+        if ended {
+            out.extend_from_slice(b"0\r\n\r\n");
+        }
+    }
+
     /// How many of the bytes are the answer's.
     fn measure(&mut self, bytes: &[u8], exchange: &mut Exchange) -> Result<Taken, Broken> {
+        self.feed(bytes, |payload| exchange.response_chunk(payload))
+    }
+
+    /// The same, with the payload among them.
+    fn feed(&mut self, bytes: &[u8], mut payload: impl FnMut(&[u8])) -> Result<Taken, Broken> {
         match &mut self.framing {
             Framing::Empty => Ok(Taken { bytes: 0, ended: true }),
             Framing::Length(left) => {
                 let taken = bytes.len().min(usize::try_from(*left).unwrap_or(usize::MAX));
                 *left -= taken as u64;
-                exchange.response_chunk(taken);
+                payload(&bytes[..taken]);
                 Ok(Taken {
                     bytes: taken,
                     ended: *left == 0,
                 })
             }
             Framing::Chunked(chunks) => {
-                let mut payload_bytes = 0;
-                let taken = chunks
-                    .feed(bytes, |payload| payload_bytes += payload.len())
-                    .map_err(|_| Broken)?;
-                exchange.response_chunk(payload_bytes);
+                let taken = chunks.feed(bytes, payload).map_err(|_| Broken)?;
                 Ok(Taken {
                     bytes: taken,
                     ended: chunks.is_done(),
                 })
             }
             Framing::UntilClose => {
-                exchange.response_chunk(bytes.len());
+                payload(bytes);
                 Ok(Taken {
                     bytes: bytes.len(),
                     ended: false,
                 })
             }
         }
+    }
+}
+
+/// What one read brought is kept before it is sent.
+async fn keep(exchange: &mut Exchange, taken: &Taken) -> Result<(), PassError> {
+    match exchange.response_ready(taken.ended) {
+        Ok(()) => Ok(()),
+        // Boxed: a stream is not to hold room for what never happens.
+        Err(_) => Box::pin(exchange.wait_until_kept())
+            .await
+            .map_err(|_| PassError::Server),
     }
 }

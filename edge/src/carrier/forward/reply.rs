@@ -11,8 +11,11 @@ use super::chunks::Chunks;
 use super::client::{Client, Terms};
 use super::connection::Connection;
 use super::hops::{Nominated, is_hop_by_hop};
+use super::lost::Lost;
 use super::scratch::{self, Filled};
 use crate::exchange::Exchange;
+use crate::limits::standing::Standing;
+use crate::middleware::HeaderChanges;
 use crate::rewrite::{UNBUFFERED, is_event_stream};
 
 /// A head is a few hundred bytes; whoever sends more is not a server we know.
@@ -55,6 +58,10 @@ pub(super) enum Form {
     Chunked,
     /// Taken out of its chunks, for an HTTP/1.0 client.
     Payload,
+    /// Something is taken out of an event stream, so it is framed anew: into chunks, or (HTTP/1.0) into none.
+    Shortened {
+        chunked: bool,
+    },
 }
 
 /// What one read brought, from some place on.
@@ -78,16 +85,51 @@ impl Piece {
     }
 }
 
+/// A refusal's body is a sentence. What is longer, or takes longer, is not waited for.
+const SMALL_BODY_BYTES: u64 = 4096;
+const SMALL_BODY_TIME: Duration = Duration::from_secs(1);
+
+impl Reply {
+    /// With all of its body, where that is small: a server's reason to refuse often comes after its head.
+    pub(super) async fn with_small_body(mut self, connection: &mut Connection) -> Self {
+        let Framing::Length(length) = self.framing else {
+            return self;
+        };
+        let mut bytes = self.first.bytes().to_vec();
+        let missing = |bytes: &[u8]| (bytes.len() as u64) < length;
+        if length > SMALL_BODY_BYTES || !missing(&bytes) {
+            return self;
+        }
+        let gather = async {
+            while missing(&bytes) {
+                match poll_fn(|cx| scratch::poll_read(connection, cx)).await {
+                    Ok(filled) if !filled.bytes().is_empty() => bytes.extend_from_slice(filled.bytes()),
+                    _ => return,
+                }
+            }
+        };
+        let _ = tokio::time::timeout(SMALL_BODY_TIME, gather).await;
+        self.first = Piece {
+            read: Read::Gathered(bytes),
+            from: 0,
+        };
+        self
+    }
+}
+
 pub(super) enum ReplyError {
     ClientGone,
     /// Not one byte came: the server had closed the connection.
     Nothing,
     Malformed,
     Timeout,
+    /// Its health check failed while it was waited for.
+    Lost,
 }
 
 pub(super) struct Reader {
     timeout: Option<Duration>,
+    pub(super) lost: Option<Lost>,
     /// The client asked for a WebSocket, so the server may switch.
     is_upgrade: bool,
 }
@@ -138,13 +180,17 @@ struct Progress {
 }
 
 impl Reader {
-    pub(super) fn new(timeout: Option<Duration>, is_upgrade: bool) -> Self {
-        Self { timeout, is_upgrade }
+    pub(super) fn new(timeout: Option<Duration>, is_upgrade: bool, lost: Option<Lost>) -> Self {
+        Self {
+            timeout,
+            lost,
+            is_upgrade,
+        }
     }
 
     /// Waits for the final head; interim ones are passed on.
     pub(super) async fn read(
-        &self,
+        &mut self,
         connection: &mut Connection,
         client: &mut Client,
         exchange: &Exchange,
@@ -155,7 +201,7 @@ impl Reader {
 
     /// The same, where the head's first bytes have come.
     pub(super) async fn read_from(
-        &self,
+        &mut self,
         first: Filled,
         connection: &mut Connection,
         client: &mut Client,
@@ -175,7 +221,7 @@ impl Reader {
     }
 
     async fn gather(
-        &self,
+        &mut self,
         mut gathered: Vec<u8>,
         connection: &mut Connection,
         client: &mut Client,
@@ -196,10 +242,14 @@ impl Reader {
         Err(ReplyError::Malformed)
     }
 
-    async fn read_or_gone(&self, connection: &mut Connection, client: &mut Client) -> Result<Filled, ReplyError> {
+    async fn read_or_gone(&mut self, connection: &mut Connection, client: &mut Client) -> Result<Filled, ReplyError> {
+        let lost = &mut self.lost;
         let read = poll_fn(|cx| {
             if let Poll::Ready(read) = scratch::poll_read(connection, cx) {
                 return Poll::Ready(read.map_err(|_| ReplyError::Nothing));
+            }
+            if Lost::poll(lost, cx).is_ready() {
+                return Poll::Ready(Err(ReplyError::Lost));
             }
             client.poll_gone(cx).map(|()| Err(ReplyError::ClientGone))
         });
@@ -221,7 +271,7 @@ impl Reader {
         let mut passed = 0;
         loop {
             let rest = &bytes[passed..];
-            match parse(rest, client.terms, exchange.request_id(), self.is_upgrade).ok_or(ReplyError::Malformed)? {
+            match parse(rest, client.terms, exchange, self.is_upgrade).ok_or(ReplyError::Malformed)? {
                 Parsed::Incomplete => return Ok(Progress { passed, last: None }),
                 Parsed::Interim { status, bytes: head } => {
                     // The client was told to go on already, and HTTP/1.0 knows no interim answers.
@@ -242,7 +292,7 @@ impl Reader {
 }
 
 /// `None`: it is not HTTP/1, or says two things about where it ends.
-fn parse(bytes: &[u8], terms: Terms, request_id: &[u8], is_upgrade: bool) -> Option<Parsed> {
+fn parse(bytes: &[u8], terms: Terms, exchange: &Exchange, is_upgrade: bool) -> Option<Parsed> {
     let mut headers = [httparse::EMPTY_HEADER; HEADERS_MAX];
     let mut response = httparse::Response::new(&mut headers);
     let head_bytes = match response.parse(bytes) {
@@ -268,14 +318,28 @@ fn parse(bytes: &[u8], terms: Terms, request_id: &[u8], is_upgrade: bool) -> Opt
     } else {
         stated.framing()
     };
-    let form = form_for(&framing, terms);
+    let shortens = exchange.hides_usage() && is_plain_stream(response.headers);
+    let form = form_for(&framing, terms, shortens);
     // What has come of the body is sent with it.
     let mut head = Vec::with_capacity(bytes.len() + ADDED_BYTES_MAX);
     let _ = write!(head, "HTTP/1.1 {status} {}\r\n", response.reason.unwrap_or_default());
-    copy_headers(response.headers, &mut head);
-    line(&mut head, "x-request-id", request_id);
+    let standing = exchange.standing();
+    copy_headers(
+        response.headers,
+        (exchange.response_changes(), standing.is_some()),
+        &mut head,
+    );
+    line(&mut head, "x-request-id", exchange.request_id());
+    if let Some(standing) = standing {
+        standing.each(|name, value| line(&mut head, name, value));
+    }
+    if let Some((name, value)) = exchange.response_added() {
+        line(&mut head, name.as_str(), value.as_bytes());
+    }
+    exchange.answer_lines(|name, value| line(&mut head, name, value));
     // An HTTP/1.0 client learns of the end of an unannounced body by the connection's.
-    let ends_client = form == Form::Payload || (terms.is_http_10 && matches!(framing, Framing::UntilClose));
+    let ends_client = matches!(form, Form::Payload | Form::Shortened { chunked: false })
+        || (terms.is_http_10 && matches!(framing, Framing::UntilClose));
     if is_switch {
         switch_lines(response.headers, &mut head);
     } else {
@@ -296,8 +360,10 @@ fn parse(bytes: &[u8], terms: Terms, request_id: &[u8], is_upgrade: bool) -> Opt
     }))
 }
 
-fn form_for(framing: &Framing, terms: Terms) -> Form {
+fn form_for(framing: &Framing, terms: Terms, shortens: bool) -> Form {
     match (framing, terms.is_http_10) {
+        (Framing::Empty, _) => Form::AsTheyCame,
+        (_, is_http_10) if shortens => Form::Shortened { chunked: !is_http_10 },
         (Framing::UntilClose, false) => Form::Chunked,
         (Framing::Chunked(_), true) => Form::Payload,
         _ => Form::AsTheyCame,
@@ -305,7 +371,7 @@ fn form_for(framing: &Framing, terms: Terms) -> Form {
 }
 
 /// Everything but what concerns the connection, the framing, and what the edge says itself.
-fn copy_headers(headers: &[httparse::Header<'_>], head: &mut Vec<u8>) {
+fn copy_headers(headers: &[httparse::Header<'_>], (changes, has_standing): (&HeaderChanges, bool), head: &mut Vec<u8>) {
     let mut has_date = false;
     let mut is_stream = false;
     let nominated = Nominated::of(connection_lines(headers));
@@ -315,18 +381,30 @@ fn copy_headers(headers: &[httparse::Header<'_>], head: &mut Vec<u8>) {
             4 => has_date |= name.eq_ignore_ascii_case(b"date"),
             12 if name.eq_ignore_ascii_case(b"content-type") => is_stream = is_event_stream(header.value),
             12 if name.eq_ignore_ascii_case(b"x-request-id") => continue,
+            // What the key has left counts, not what the server's own client has.
+            _ if has_standing && Standing::owns(name) => continue,
             _ => {}
         }
-        if !is_hop_by_hop(name) && !nominated.contains(name) {
+        if !is_hop_by_hop(name) && !nominated.contains(name) && !changes.owns(name) {
             line(head, header.name, header.value);
         }
     }
-    if is_stream {
+    for (name, value) in changes.each() {
+        line(head, name.as_str(), value.as_bytes());
+    }
+    if is_stream && !changes.owns(UNBUFFERED.0.as_bytes()) {
         line(head, UNBUFFERED.0, UNBUFFERED.1.as_bytes());
     }
-    if !has_date {
+    if !has_date && !changes.owns(b"date") {
         line(head, "Date", get_cached_date().as_bytes());
     }
+}
+
+/// An event stream that can be read.
+fn is_plain_stream(headers: &[httparse::Header<'_>]) -> bool {
+    let find = |name: &str| headers.iter().find(|header| header.name.eq_ignore_ascii_case(name));
+    let is_stream = find("content-type").is_some_and(|header| is_event_stream(header.value));
+    is_stream && find("content-encoding").is_none()
 }
 
 fn connection_lines<'a>(headers: &'a [httparse::Header<'_>]) -> impl Iterator<Item = &'a [u8]> {
@@ -346,6 +424,8 @@ fn switch_lines(headers: &[httparse::Header<'_>], head: &mut Vec<u8>) {
 
 fn framing_line(framing: &Framing, form: Form, stated: &Stated, head: &mut Vec<u8>) {
     match (framing, form) {
+        (_, Form::Shortened { chunked: false }) => {}
+        (_, Form::Shortened { chunked: true }) => head.extend_from_slice(b"Transfer-Encoding: chunked\r\n"),
         (Framing::Length(length), _) => drop(write!(head, "Content-Length: {length}\r\n")),
         (_, Form::Chunked) | (Framing::Chunked(_), Form::AsTheyCame) => {
             head.extend_from_slice(b"Transfer-Encoding: chunked\r\n");

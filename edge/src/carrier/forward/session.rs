@@ -47,7 +47,7 @@ pub(super) async fn run(forwarder: Arc<Forwarder>, stream: TcpStream, address: S
     .await;
     while let Some(request) = next_request(&forwarder, &mut client, timer.as_mut()).await {
         if plane.pressure.is_high() {
-            refuse(&forwarder, &mut client, Refusal::Overloaded).await;
+            refuse(&forwarder, &mut client, Refusal::AtMemoryBound).await;
             break;
         }
         let begun = Box::pin(forwarder.begin(&mut client, request)).await;

@@ -6,10 +6,14 @@ use super::client::Client;
 use super::connection::Connection;
 use super::reply::Reply;
 use crate::exchange::{Exchange, Outcome};
+use crate::response_facts::ResponseFacts;
 
 /// The client's connection ends with it: what was upgraded is no HTTP any more.
 pub(super) async fn run(client: &mut Client, mut connection: Connection, reply: Reply, mut exchange: Box<Exchange>) {
-    exchange.response_head(reply.status);
+    exchange.upgraded();
+    exchange.response_head(reply.status, ResponseFacts::Wire(&reply.head));
+    // An upgraded connection has no bodies; only that it was is kept, and where that fails it goes on.
+    let _counted = exchange.response_ready(false);
     let mut out = reply.head;
     out.extend_from_slice(reply.first.bytes());
     let pipelined = std::mem::take(&mut client.unread);
@@ -21,8 +25,7 @@ pub(super) async fn run(client: &mut Client, mut connection: Connection, reply: 
     if begun.await.is_ok() {
         let (mut received, mut sent) = (0, 0);
         copy_until_either_ends(client, &mut connection, &mut received, &mut sent).await;
-        let _ = exchange.request_chunk(received);
-        exchange.response_chunk(sent);
+        exchange.tunnelled(received, sent);
     }
     exchange.close(Outcome::Complete);
 }

@@ -26,8 +26,11 @@ pub(crate) struct Terms {
     pub(crate) aggregator: Option<String>,
     pub(crate) bounds: Bounds,
     pub(crate) timeouts: Timeouts,
+    pub(crate) balancing: edge::Balancing,
     pub(crate) entry_point: Option<&'static str>,
     pub(crate) trusted_proxies: TrustedProxies,
+    pub(crate) capture: Option<edge::CaptureConfig>,
+    pub(crate) state: Option<edge::StateFolder>,
 }
 
 impl World {
@@ -64,7 +67,10 @@ impl World {
             bounds: terms.bounds,
             timeouts: terms.timeouts,
             trusted_proxies: terms.trusted_proxies,
+            balancing: terms.balancing,
             carrier: crate::CARRIER,
+            state: terms.state,
+            capture: terms.capture,
             ..EdgeConfig::at(loopback)
         };
         let bound = BoundEdge::bind(config, watch.snapshot()).expect("free ports");

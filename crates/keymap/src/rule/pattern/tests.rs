@@ -159,3 +159,24 @@ proptest::proptest! {
         let _ = Pattern::compile(&pattern);
     }
 }
+
+#[test]
+fn replacements_refer_to_groups_as_in_go() {
+    for (pattern, replacement, value, expected) in [
+        ("^/api/(.*)$", "/v1/$1", "/api/chat", Some("/v1/chat")),
+        (
+            "^/(?P<who>[a-z]+)/(?:x|y)/(.*)",
+            "/$2/${who}",
+            "/bob/x/z",
+            Some("/z/bob"),
+        ),
+        ("^/(a)(b)?", "/$2$1$1x$3", "/a", Some("/a")),
+        ("a", "$$", "aba", Some("$b$")),
+        ("x", "y", "abc", None),
+    ] {
+        let compiled = Pattern::compile_with_groups(pattern).expect(pattern);
+        let replaced = compiled.replaced(value.as_bytes(), replacement);
+        let replaced = replaced.map(|bytes| String::from_utf8(bytes).expect("text"));
+        assert_eq!(replaced.as_deref(), expected, "{pattern} {replacement}");
+    }
+}

@@ -1,7 +1,7 @@
 //! Go's pattern syntax → Rust's.
 //!
 //! The walk is Go's own grammar, so what Go refuses is refused here: look-around, back-references, stacked repetitions.
-//! Groups lose their names and numbers, because a rule asks only whether a pattern matches.
+//! Groups lose their names and numbers where only is asked whether a pattern matches, as a rule does.
 
 use std::collections::BTreeSet;
 
@@ -15,7 +15,17 @@ use super::{NEST_MAX, PatternError};
 const REPEAT_MAX: u32 = 1000;
 
 pub(super) fn to_rust(go: &str) -> Result<Zeroizing<String>, PatternError> {
+    translated(go, Groups::Forgotten)
+}
+
+/// The same with names and numbers, for a replacement to refer to.
+pub(super) fn to_rust_with_groups(go: &str) -> Result<Zeroizing<String>, PatternError> {
+    translated(go, Groups::Kept)
+}
+
+fn translated(go: &str, groups: Groups) -> Result<Zeroizing<String>, PatternError> {
     let mut walk = Walk {
+        groups,
         rest: go,
         rust: Zeroizing::new(String::with_capacity(go.len() * 2)),
         ..Walk::default()
@@ -41,8 +51,16 @@ enum Before {
     Repetition,
 }
 
+#[derive(Default, Clone, Copy, PartialEq)]
+enum Groups {
+    #[default]
+    Forgotten,
+    Kept,
+}
+
 #[derive(Default)]
 struct Walk<'a> {
+    groups: Groups,
     rest: &'a str,
     rust: Zeroizing<String>,
     before: Before,
@@ -95,10 +113,24 @@ impl<'a> Walk<'a> {
         if self.rest.starts_with('?') {
             return self.open_extended();
         }
-        self.open_group("")
+        self.open_capture(None)
+    }
+
+    fn open_capture(&mut self, name: Option<&str>) -> Result<(), PatternError> {
+        // Rust takes no name that begins with a digit; such a group keeps its number.
+        let name = name.filter(|name| !name.starts_with(|c: char| c.is_ascii_digit()));
+        match (self.groups, name) {
+            (Groups::Forgotten, _) => self.open_with("(?:"),
+            (Groups::Kept, None) => self.open_with("("),
+            (Groups::Kept, Some(name)) => self.open_with(&format!("(?P<{name}>")),
+        }
     }
 
     fn open_group(&mut self, flags: &str) -> Result<(), PatternError> {
+        self.open_with(&format!("(?{flags}:"))
+    }
+
+    fn open_with(&mut self, opening: &str) -> Result<(), PatternError> {
         if self.depth == NEST_MAX {
             return Err(PatternError::new(
                 format!("groups nest more than {NEST_MAX} deep"),
@@ -106,7 +138,7 @@ impl<'a> Walk<'a> {
             ));
         }
         self.depth += 1;
-        self.rust.extend(["(?", flags, ":"]);
+        self.rust.push_str(opening);
         self.before = Before::Nothing;
         Ok(())
     }
@@ -118,7 +150,7 @@ impl<'a> Walk<'a> {
             let is_word = !name.is_empty() && name.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'_');
             self.rest = rest;
             return if is_word && self.names.insert(name) {
-                self.open_group("")
+                self.open_capture(Some(name))
             } else {
                 Err(refused())
             };

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use super::Compiler;
 use crate::attachment::Attachment;
-use crate::mapping::{Destination, Middleware, MiddlewareKind, Router};
+use crate::mapping::{Destination, Router};
 use crate::table::Route;
 use crate::table::definitions::Definition;
 use crate::table::entry_points::Points;
@@ -13,24 +13,32 @@ use crate::table::problems::problem;
 use document::{Problem, Severity};
 
 /// Why a router cannot be used: a sentence for the log, the name at fault, and the fix.
-struct Fault {
-    name: Arc<str>,
-    reason: String,
-    fix: &'static str,
+pub(super) struct Fault {
+    pub(super) name: Arc<str>,
+    pub(super) reason: String,
+    pub(super) fix: &'static str,
+}
+
+impl Fault {
+    /// The same, where it was met on the way through something that stands `at` a file and line.
+    pub(super) fn through(mut self, kind: &str, name: &str, at: &str) -> Self {
+        self.reason = format!("through {kind} {name} ({at}), {}", self.reason);
+        self
+    }
 }
 
 impl Compiler {
-    pub(super) fn resolve(&self, definition: &Definition<Router>) -> (Route, Vec<Problem>) {
+    /// What the router's service was found to be, and the rest of what it names.
+    pub(super) fn resolve(
+        &self,
+        definition: &Definition<Router>,
+        destination: Result<Destination, Fault>,
+    ) -> (Route, Vec<Problem>) {
         let router = &definition.item;
         let mut faults = Vec::new();
-        let destination = self.destination(&router.service).map_err(|fault| faults.push(fault));
-        let mut middlewares = Vec::with_capacity(router.middlewares.len());
-        for name in &router.middlewares {
-            match self.middleware(name) {
-                Ok(middleware) => middlewares.push(middleware),
-                Err(fault) => faults.push(fault),
-            }
-        }
+        let destination = destination.map_err(|fault| faults.push(fault));
+        let (middlewares, unusable) = self.flattened(router);
+        faults.extend(unusable);
         let unreachable = self.unreachable(router);
         let everywhere = unreachable.is_some();
         let points = match &router.entry_points {
@@ -51,40 +59,13 @@ impl Compiler {
             Route {
                 router: router.clone(),
                 destination,
-                middlewares: middlewares.into(),
+                middlewares,
                 attachment: Attachment::default(),
                 everywhere,
                 points,
             },
             problems,
         )
-    }
-
-    fn destination(&self, name: &Arc<str>) -> Result<Destination, Fault> {
-        match &**name {
-            "aggregator@internal" => return Ok(Destination::Aggregator),
-            "noop@internal" => return Ok(Destination::Noop),
-            _ => {}
-        }
-        let found = self.services.winner(local(name));
-        found
-            .map(|found| Destination::Service(found.item.clone()))
-            .ok_or_else(|| missing("service", name))
-    }
-
-    fn middleware(&self, name: &Arc<str>) -> Result<Arc<Middleware>, Fault> {
-        let found = self
-            .middlewares
-            .winner(local(name))
-            .ok_or_else(|| missing("middleware", name))?;
-        match &found.item.kind {
-            MiddlewareKind::UnsupportedGuard(kind) => Err(Fault {
-                name: name.clone(),
-                reason: format!("middleware {name} guards by {kind}, which is not implemented here"),
-                fix: "Take the middleware off the router, and guard what it guarded in another way.",
-            }),
-            MiddlewareKind::UnsupportedOther(_) => Ok(found.item.clone()),
-        }
     }
 
     fn unreachable(&self, router: &Router) -> Option<Fault> {
@@ -103,11 +84,11 @@ impl Compiler {
 }
 
 /// A name in this provider may say so.
-fn local(name: &str) -> &str {
+pub(super) fn local(name: &str) -> &str {
     name.strip_suffix("@file").unwrap_or(name)
 }
 
-fn missing(kind: &str, name: &Arc<str>) -> Fault {
+pub(super) fn missing(kind: &str, name: &Arc<str>) -> Fault {
     let name = name.clone();
     if local(&name).contains('@') {
         let reason = format!("{kind} {name} belongs to another provider, and there is only the file provider here");

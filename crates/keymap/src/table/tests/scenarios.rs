@@ -5,7 +5,7 @@ use http::{HeaderMap, HeaderName, HeaderValue};
 
 use crate::attachment::Attachment;
 use crate::key::KeyHash;
-use crate::mapping::{Mapping, Middleware, MiddlewareKind, Router, Service};
+use crate::mapping::{LoadBalancer, Mapping, Middleware, MiddlewareKind, Router, Service, ServiceKind};
 use crate::rule::Rule;
 use crate::table::{Compiler, Decision, Model, Request, Table};
 use crate::{Credential, Target};
@@ -27,8 +27,7 @@ impl File {
     pub(super) fn service(mut self, name: &str) -> Self {
         let service = Service {
             name: name.into(),
-            servers: Box::default(),
-            pass_host_header: true,
+            kind: ServiceKind::LoadBalancer(LoadBalancer::plain(Box::default())),
             position: self.position(),
             attachment: Attachment::default(),
         };
@@ -38,11 +37,13 @@ impl File {
 
     fn middleware(mut self, name: &str, kind: MiddlewareKind) -> Self {
         let position = self.position();
-        self.0.middlewares.push(Arc::new(Middleware {
+        let middleware = Arc::new(Middleware {
             name: name.into(),
             kind,
             position,
-        }));
+            attachment: Attachment::default(),
+        });
+        self.0.middlewares = self.0.middlewares.iter().cloned().chain([middleware]).collect();
         self
     }
 

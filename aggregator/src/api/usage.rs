@@ -1,0 +1,98 @@
+//! `GET /admin/usage`: what was used, by key, model, backend or day. It outlives the exchanges it counts.
+
+use axum::Json;
+use axum::extract::State;
+use axum::http::header::HeaderMap;
+use serde_json::{Value, json};
+
+use super::responses::{self, BadQuery, Pairs, Query};
+use crate::error::ApiError;
+use crate::router::AppState;
+use crate::store::{Usage, UsageBy, UsageRequest};
+
+pub(crate) async fn show(
+    State(state): State<AppState>,
+    headers: HeaderMap,
+    pairs: Pairs,
+) -> Result<Json<Value>, ApiError> {
+    let store = responses::store(&state, &headers)?;
+    let mut query = Query::of(pairs)?;
+    let by = query
+        .parsed("by", "`key`, `model`, `backend` or `day`", by)?
+        .unwrap_or(UsageBy::Key);
+    let request = UsageRequest {
+        by,
+        from_day: query.day("from")?,
+        to_day: query.day("to")?,
+        of: of(by, &mut query)?,
+        limit: query.limit()?,
+        after: query.parsed("cursor", "the `next_cursor` of the page before", |text| {
+            Some(text.to_owned())
+        })?,
+    };
+    query.end()?;
+    let page = store.usage(request).await?;
+    let data: Vec<Value> = page.items.iter().map(|usage| entry(by, usage)).collect();
+    Ok(Json(
+        json!({ "object": "list", "data": data, "next_cursor": page.next }),
+    ))
+}
+
+/// Whose days are asked for: one name at most, for the sums are kept of each alone.
+fn of(by: UsageBy, query: &mut Query) -> Result<Option<(UsageBy, String)>, ApiError> {
+    let mut of = None;
+    for (name, dimension) in [
+        ("key", UsageBy::Key),
+        ("model", UsageBy::Model),
+        ("backend", UsageBy::Backend),
+    ] {
+        let Some(value) = query.text(name)? else { continue };
+        if by != UsageBy::Day || of.is_some() {
+            let wanted = "a name beside `by=day`, and no other name with it";
+            return Err(ApiError::BadQuery(BadQuery::Value { name, wanted }));
+        }
+        of = Some((dimension, value));
+    }
+    Ok(of)
+}
+
+fn by(text: &str) -> Option<UsageBy> {
+    match text {
+        "key" => Some(UsageBy::Key),
+        "model" => Some(UsageBy::Model),
+        "backend" => Some(UsageBy::Backend),
+        "day" => Some(UsageBy::Day),
+        _ => None,
+    }
+}
+
+fn entry(by: UsageBy, usage: &Usage) -> Value {
+    let name = || Some(usage.group.clone()).filter(|name| !name.is_empty());
+    let (group, value) = match by {
+        UsageBy::Key => ("key", name()),
+        UsageBy::Model => ("model", name()),
+        UsageBy::Backend => ("backend", name()),
+        UsageBy::Day => ("day", usage.group.parse().ok().map(responses::date)),
+    };
+    let mean = |sum: u64, count: u64| (count > 0).then(|| responses::milliseconds(sum) / count as f64);
+    json!({
+        "object": "usage",
+        group: value,
+        "requests": usage.exchanges,
+        "complete": usage.complete,
+        "client_gone": usage.client_gone,
+        "upstream_failed": usage.upstream_failed,
+        "interrupted": usage.interrupted,
+        "refused": usage.refused,
+        "requests_with_tokens": usage.counted,
+        "input_tokens": usage.input_tokens,
+        "output_tokens": usage.output_tokens,
+        "cached_tokens": usage.cached_tokens,
+        "thinking_tokens": usage.thinking_tokens,
+        "total_tokens": usage.input_tokens + usage.output_tokens,
+        "request_bytes": usage.request_bytes,
+        "response_bytes": usage.response_bytes,
+        "duration_ms": responses::milliseconds(usage.duration_us),
+        "first_token_ms_mean": mean(usage.first_token_us, usage.first_tokens),
+    })
+}

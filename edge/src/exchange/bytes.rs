@@ -1,0 +1,164 @@
+//! What an exchange sees of the bytes that pass: payloads, free of transfer coding, in their order, before they are sent.
+//!
+//! ```text
+//!  carrier:  request_chunk … request_ready ──▶ send to the server
+//!            response_head, response_chunk … response_ready ──▶ send to the client
+//! ```
+//!
+//! A carrier tells what came, and asks whether it may go before it sends it: what has to be kept is kept by then.
+
+use std::time::Duration;
+
+use super::tail::Tail;
+use super::{Exchange, Outcome};
+use crate::error::Refusal;
+use crate::response_facts::ResponseFacts;
+
+/// How long a body that must be kept waits for the journal before it is cut.
+const PATIENCE: Duration = Duration::from_secs(30);
+
+/// The pause between two attempts.
+const PAUSE: Duration = Duration::from_millis(20);
+
+/// What was told is to be kept first, and could not be.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct MustWait;
+
+impl Exchange {
+    /// A piece of the request's body has come.
+    ///
+    /// # Errors
+    /// Where the body outgrows its bound.
+    pub(crate) fn request_chunk(&mut self, payload: &[u8]) -> Result<(), Refusal> {
+        self.request_bytes += payload.len() as u64;
+        if self.request_bytes > self.plane.bounds.body_bytes_max {
+            return Err(Refusal::BodyTooLarge);
+        }
+        self.check_body()?;
+        self.keep_request(payload);
+        Ok(())
+    }
+
+    /// The body that is sent now was seen already: an attempt failed, and it is sent once more from its first byte.
+    pub(crate) fn request_restarts(&mut self) {
+        self.request_bytes = 0;
+        if let Some(recorder) = &mut self.recorder {
+            recorder.request_restarts();
+        }
+    }
+
+    /// What has come of the request is about to be sent.
+    ///
+    /// # Errors
+    /// Where it must not be: the request is refused ([`Exchange::not_kept`]), or, once its answer has begun, waits
+    /// ([`Exchange::wait_until_kept`]).
+    pub(crate) fn request_ready(&mut self) -> Result<(), MustWait> {
+        self.flush()
+    }
+
+    /// A server's final answer begins: from here on nothing is tried again.
+    pub(crate) fn response_head(&mut self, status: u16, facts: ResponseFacts<'_>) {
+        self.status = Some(status);
+        self.limits_see_head(status, &facts);
+        self.pace_sees_head(status, &facts);
+        if let Some(mut recorder) = self.recorder.take() {
+            recorder.response_head(&self.head_kept(status, &facts));
+            self.recorder = Some(recorder);
+        }
+        self.note_answer(status);
+        self.tail = Tail::of(status, &facts, self.target.as_ref().map_or("", keymap::Target::path));
+    }
+
+    /// The answer that began turned out to be none; nothing of it was sent.
+    pub(crate) fn response_was_none(&mut self) {
+        self.status = None;
+    }
+
+    /// The answer breaks off: what its client is told before the cut, where it can be told anything.
+    pub(crate) fn error_event(&mut self) -> Option<String> {
+        std::mem::take(&mut self.tail).error_event()
+    }
+
+    /// A piece of the answer's body has come.
+    pub(crate) fn response_chunk(&mut self, payload: &[u8]) {
+        self.response_bytes += payload.len() as u64;
+        self.tail.note(payload);
+        self.note_progress();
+        self.limits_see(payload);
+        self.pace_sees(payload);
+        if let Some(recorder) = &mut self.recorder {
+            recorder.response_bytes(payload);
+        }
+    }
+
+    /// What has come of the answer is about to be sent; `ended`: it is all of it.
+    ///
+    /// # Errors
+    /// Where it must not be: see [`Exchange::wait_until_kept`].
+    pub(crate) fn response_ready(&mut self, ended: bool) -> Result<(), MustWait> {
+        if ended {
+            self.settle();
+            self.pace_ends();
+            // With the last bytes, in one append: an end of its own would cost as much as the answer.
+            self.end_kept(Outcome::Complete);
+        }
+        self.flush()
+    }
+
+    /// The connection was upgraded: from here on bytes are only counted.
+    pub(crate) fn upgraded(&mut self) {
+        if let Some(recorder) = &mut self.recorder {
+            recorder.only_metadata();
+        }
+    }
+
+    /// So much passed over an upgraded connection.
+    pub(crate) fn tunnelled(&mut self, received: usize, sent: usize) {
+        self.request_bytes += received as u64;
+        self.response_bytes += sent as u64;
+        if let Some(recorder) = &mut self.recorder {
+            recorder.count(received as u64, sent as u64);
+        }
+    }
+
+    /// After [`MustWait`]: until what was told is kept, and may be sent.
+    ///
+    /// # Errors
+    /// Where the journal takes nothing for too long.
+    pub(crate) async fn wait_until_kept(&mut self) -> Result<(), Refusal> {
+        let deadline = tokio::time::Instant::now() + PATIENCE;
+        while self.flush().is_err() {
+            if tokio::time::Instant::now() >= deadline {
+                tracing::warn!(
+                    router = self.route.as_ref().map(|route| &*route.router.name),
+                    "an exchange was cut: it must be kept, and the journal has not taken it for {} s",
+                    PATIENCE.as_secs()
+                );
+                return Err(self.not_kept());
+            }
+            tokio::time::sleep(PAUSE).await;
+        }
+        Ok(())
+    }
+
+    /// It is refused because it cannot be kept.
+    pub(crate) fn not_kept(&mut self) -> Refusal {
+        if let Some(recorder) = &mut self.recorder {
+            recorder.abandon();
+        }
+        Refusal::NotKept
+    }
+
+    pub(super) fn keep_request(&mut self, payload: &[u8]) {
+        if let Some(recorder) = &mut self.recorder {
+            recorder.request_bytes(payload);
+        }
+    }
+
+    fn flush(&mut self) -> Result<(), MustWait> {
+        match &mut self.recorder {
+            None => Ok(()),
+            Some(recorder) => recorder.flush().map_err(|_| MustWait),
+        }
+    }
+}

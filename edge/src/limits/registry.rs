@@ -1,0 +1,355 @@
+//! What outlives a table: the words of all limits by router and middleware, and when each router was last used.
+//!
+//! A route finds its words once, when it is first used, and keeps them; from then on nothing here is asked. A word that
+//! no route holds any more is forgotten as soon as it says no more than a fresh one would: a full bucket, no slot taken,
+//! a period that is over. So a key that is taken out and put back finds what it had used.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use parking_lot::Mutex;
+
+use super::budget::Budget;
+use super::clock::Instant64;
+use super::fair::gate::{FairQueue, Terms};
+use super::rate::Rate;
+
+/// Words kept for routes that are gone. Beyond them a folder that is rewritten with other names for ever would fill the
+/// memory; what is lost is what those keys had used.
+const ORPHANS_MAX: usize = 100_000;
+
+/// So far two threads' readings of the clock are apart at most, and much more.
+const CLOCK_SLACK_NS: u64 = 60_000_000_000;
+
+/// A router that is gone is listed with its last use for so long.
+const USE_KEPT_SECONDS: u64 = 90 * 86_400;
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub(crate) enum Kind {
+    Rate,
+    Slots,
+    Budget,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub(crate) struct Name {
+    pub(crate) router: Arc<str>,
+    pub(crate) middleware: Arc<str>,
+    pub(crate) kind: Kind,
+}
+
+/// One limit's state.
+#[derive(Debug)]
+pub(crate) struct Entry {
+    pub(crate) word: Arc<AtomicU64>,
+    /// What the word counts in: a token's or a period's nanoseconds. A changed limit converts.
+    unit: AtomicU64,
+    /// The word as it was last written down.
+    written: AtomicU64,
+}
+
+/// When a router was last used, in seconds since the Unix epoch; 0 is never.
+#[derive(Debug, Default)]
+pub(crate) struct LastUse {
+    at: AtomicU64,
+    written: AtomicU64,
+}
+
+impl LastUse {
+    /// A second is fine enough, so that most requests only read.
+    pub(crate) fn touch(&self, now: Instant64) {
+        let second = now.unix_seconds();
+        if self.at.load(Ordering::Relaxed) < second {
+            self.at.store(second, Ordering::Relaxed);
+        }
+    }
+}
+
+/// What is written down, and read back.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum Fact {
+    Limit { name: Name, word: u64, unit: u64 },
+    Used { router: Arc<str>, at_unix_s: u64 },
+}
+
+#[derive(Debug, Default)]
+pub(crate) struct Registry {
+    entries: Mutex<HashMap<Name, Arc<Entry>>>,
+    uses: Mutex<HashMap<Arc<str>, Arc<LastUse>>>,
+    /// By service.
+    gates: Mutex<HashMap<Arc<str>, Arc<FairQueue>>>,
+}
+
+impl Registry {
+    /// The queue for a service's slots. With another number it is the same queue.
+    pub(crate) fn gate(&self, service: &Arc<str>, slots: u64) -> Arc<FairQueue> {
+        let slots = usize::try_from(slots).unwrap_or(usize::MAX);
+        let mut gates = self.gates.lock();
+        if let Some(gate) = gates.get(service) {
+            gate.resize(slots);
+            return gate.clone();
+        }
+        let gate = FairQueue::new(slots, Terms::USUAL);
+        gates.insert(service.clone(), gate.clone());
+        gate
+    }
+
+    /// The bucket of this name. One that was used under another rate keeps how many of its tokens are gone.
+    pub(crate) fn rate(&self, router: &Arc<str>, middleware: &Arc<str>, rate: &Rate, now: Instant64) -> Arc<Entry> {
+        let convert = |word: u64, unit: u64| {
+            let used = word.saturating_sub(now.0).div_ceil(unit.max(1)).min(rate.burst());
+            now.0.saturating_add(used.saturating_mul(rate.token_ns()))
+        };
+        let entry = self.entry((router, middleware, Kind::Rate), rate.token_ns(), convert);
+        // What was written down by a clock that was ahead would refuse for as long as that was.
+        let latest = now.0.saturating_add(rate.burst() * rate.token_ns());
+        let sane = |word: u64| (word > latest.saturating_add(CLOCK_SLACK_NS)).then_some(latest);
+        let _ = entry.word.fetch_update(Ordering::AcqRel, Ordering::Relaxed, sane);
+        entry
+    }
+
+    pub(crate) fn slots(&self, router: &Arc<str>, middleware: &Arc<str>) -> Arc<Entry> {
+        self.entry((router, middleware, Kind::Slots), 1, |word, _| word)
+    }
+
+    /// The budget of this name. One of another period keeps what was used in its current one.
+    pub(crate) fn budget(
+        &self,
+        router: &Arc<str>,
+        middleware: &Arc<str>,
+        budget: &Budget,
+        now: Instant64,
+    ) -> Arc<Entry> {
+        let convert = |word: u64, unit: u64| {
+            let before = Budget::new(u64::MAX, std::time::Duration::from_nanos(unit));
+            budget.word(before.used(word, now), now)
+        };
+        self.entry((router, middleware, Kind::Budget), budget.period_ns(), convert)
+    }
+
+    pub(crate) fn last_use(&self, router: &Arc<str>) -> Arc<LastUse> {
+        self.uses.lock().entry(router.clone()).or_default().clone()
+    }
+
+    fn entry(
+        &self,
+        (router, middleware, kind): (&Arc<str>, &Arc<str>, Kind),
+        unit: u64,
+        convert: impl Fn(u64, u64) -> u64,
+    ) -> Arc<Entry> {
+        let name = Name {
+            router: router.clone(),
+            middleware: middleware.clone(),
+            kind,
+        };
+        let mut entries = self.entries.lock();
+        let entry = entries.entry(name).or_insert_with(|| Arc::new(Entry::new(0, unit)));
+        let before = entry.unit.swap(unit, Ordering::AcqRel);
+        if before != unit {
+            let converted = |word| Some(convert(word, before));
+            let _ = entry.word.fetch_update(Ordering::AcqRel, Ordering::Relaxed, converted);
+        }
+        entry.clone()
+    }
+
+    /// Takes back what was written down. For a registry that nobody uses yet.
+    pub(crate) fn restore(&self, facts: impl IntoIterator<Item = Fact>) {
+        let (mut entries, mut uses) = (self.entries.lock(), self.uses.lock());
+        for fact in facts {
+            match fact {
+                Fact::Limit { name, word, unit } => drop(entries.insert(name, Arc::new(Entry::new(word, unit)))),
+                Fact::Used { router, at_unix_s } => {
+                    let at = AtomicU64::new(at_unix_s);
+                    let written = AtomicU64::new(at_unix_s);
+                    uses.insert(router, Arc::new(LastUse { at, written }));
+                }
+            }
+        }
+    }
+
+    /// What has changed since it was last asked for, or all there is to write down. Slots are this process's own.
+    pub(crate) fn facts(&self, all: bool) -> Vec<Fact> {
+        let mut facts = Vec::new();
+        for (name, entry) in self.entries.lock().iter().filter(|(name, _)| name.kind != Kind::Slots) {
+            let word = entry.word.load(Ordering::Acquire);
+            if (entry.written.swap(word, Ordering::AcqRel) != word) || (all && word != 0) {
+                facts.push(Fact::Limit {
+                    name: name.clone(),
+                    word,
+                    unit: entry.unit.load(Ordering::Acquire),
+                });
+            }
+        }
+        for (router, last) in self.uses.lock().iter() {
+            let at_unix_s = last.at.load(Ordering::Acquire);
+            if (last.written.swap(at_unix_s, Ordering::AcqRel) != at_unix_s) || (all && at_unix_s != 0) {
+                facts.push(Fact::Used {
+                    router: router.clone(),
+                    at_unix_s,
+                });
+            }
+        }
+        facts
+    }
+
+    /// Forgets what nobody holds and nobody would miss.
+    pub(crate) fn sweep(&self, now: Instant64) {
+        let mut entries = self.entries.lock();
+        let held = |entry: &Arc<Entry>| Arc::strong_count(entry) > 1;
+        entries.retain(|name, entry| held(entry) || !entry.is_as_fresh(name.kind, now));
+        let orphans = entries.values().filter(|entry| !held(entry)).count();
+        if orphans > ORPHANS_MAX {
+            tracing::warn!(
+                orphans,
+                "too many limits of routers that are gone; what they had used is forgotten"
+            );
+            entries.retain(|_, entry| held(entry));
+        }
+        drop(entries);
+        self.gates.lock().retain(|_, gate| Arc::strong_count(gate) > 1);
+        let mut uses = self.uses.lock();
+        let recent = |last: &LastUse| last.at.load(Ordering::Relaxed) + USE_KEPT_SECONDS > now.unix_seconds();
+        uses.retain(|_, last| Arc::strong_count(last) > 1 || recent(last));
+        if uses.values().filter(|last| Arc::strong_count(last) == 1).count() > ORPHANS_MAX {
+            uses.retain(|_, last| Arc::strong_count(last) > 1);
+        }
+    }
+}
+
+impl Entry {
+    fn new(word: u64, unit: u64) -> Self {
+        Self {
+            word: Arc::new(AtomicU64::new(word)),
+            unit: AtomicU64::new(unit),
+            written: AtomicU64::new(word),
+        }
+    }
+
+    fn is_as_fresh(&self, kind: Kind, now: Instant64) -> bool {
+        let (word, unit) = (self.word.load(Ordering::Acquire), self.unit.load(Ordering::Acquire));
+        match kind {
+            Kind::Rate => word <= now.0,
+            Kind::Slots => word == 0,
+            Kind::Budget => {
+                let budget = Budget::new(u64::MAX, std::time::Duration::from_nanos(unit));
+                budget.used(word, now) == 0
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::*;
+    use crate::limits::in_flight;
+
+    const SECOND: u64 = 1_000_000_000;
+    const NOW: Instant64 = Instant64(20_000 * 86_400 * SECOND);
+
+    fn names() -> (Arc<str>, Arc<str>) {
+        ("alice".into(), "limits".into())
+    }
+
+    fn per_minute(average: u64) -> Rate {
+        Rate::new(average, Duration::from_secs(60), 10).expect("limited")
+    }
+
+    fn per(seconds: u64) -> Budget {
+        Budget::new(100, Duration::from_secs(seconds))
+    }
+
+    #[test]
+    fn a_reload_finds_what_was_used() {
+        let (registry, (router, middleware)) = (Registry::default(), names());
+        let rate = per_minute(60);
+        let first = registry.rate(&router, &middleware, &rate, NOW);
+        (0..4).for_each(|_| assert!(rate.take(&first.word, NOW).is_ok()));
+        let again = registry.rate(&router, &middleware, &rate, NOW);
+        assert_eq!(rate.now(&again.word, NOW).left, 6);
+        assert_eq!(
+            rate.now(&registry.rate(&"bob".into(), &middleware, &rate, NOW).word, NOW)
+                .left,
+            10
+        );
+    }
+
+    #[test]
+    fn a_changed_limit_keeps_how_much_was_used() {
+        let (registry, (router, middleware)) = (Registry::default(), names());
+        let (slow, fast) = (per_minute(6), per_minute(600));
+        let entry = registry.rate(&router, &middleware, &slow, NOW);
+        (0..7).for_each(|_| assert!(slow.take(&entry.word, NOW).is_ok()));
+        let entry = registry.rate(&router, &middleware, &fast, NOW);
+        assert_eq!(
+            fast.now(&entry.word, NOW).left,
+            3,
+            "a raised limit does not refuse at once"
+        );
+        let entry = registry.rate(&router, &middleware, &slow, NOW);
+        assert_eq!(slow.now(&entry.word, NOW).left, 3, "nor does a lowered one forget");
+        let (daily, hourly) = (per(86_400), per(3600));
+        let entry = registry.budget(&router, &middleware, &daily, NOW);
+        daily.charge(&entry.word, NOW, 30);
+        let entry = registry.budget(&router, &middleware, &hourly, NOW);
+        assert_eq!(hourly.balance(&entry.word, NOW).left, 70);
+    }
+
+    #[test]
+    fn a_clock_that_was_ahead_does_not_refuse_for_long() {
+        let (registry, (router, middleware)) = (Registry::default(), names());
+        let rate = per_minute(60);
+        let entry = registry.rate(&router, &middleware, &rate, NOW);
+        entry.word.store(NOW.0 + 86_400 * SECOND, Ordering::SeqCst);
+        let entry = registry.rate(&router, &middleware, &rate, NOW);
+        assert!(rate.take(&entry.word, NOW).is_err());
+        assert!(rate.take(&entry.word, Instant64(NOW.0 + SECOND)).is_ok());
+    }
+
+    #[test]
+    fn what_says_nothing_is_forgotten_once_nobody_holds_it() {
+        let (registry, (router, middleware)) = (Registry::default(), names());
+        let (rate, budget) = (per_minute(60), per(3600));
+        assert!(
+            rate.take(&registry.rate(&router, &middleware, &rate, NOW).word, NOW)
+                .is_ok()
+        );
+        budget.charge(&registry.budget(&router, &middleware, &budget, NOW).word, NOW, 1);
+        let slots = registry.slots(&router, &middleware);
+        let slot = in_flight::take(&slots.word, 1);
+        drop(slots);
+        let held = registry.rate(&"held".into(), &middleware, &rate, NOW);
+        let left = || registry.entries.lock().len();
+        registry.sweep(NOW);
+        assert_eq!(left(), 4, "all of them say something");
+        registry.sweep(Instant64(NOW.0 + 2 * SECOND));
+        assert_eq!(left(), 3, "the bucket is full again");
+        drop(slot);
+        registry.sweep(Instant64(NOW.0 + 3600 * SECOND));
+        assert_eq!(left(), 1, "the slot is free and the hour is over");
+        drop(held);
+        registry.sweep(NOW);
+        assert_eq!(left(), 0);
+    }
+
+    #[test]
+    fn only_what_changed_is_written_again_and_all_of_it_comes_back() {
+        let (registry, (router, middleware)) = (Registry::default(), names());
+        let budget = per(3600);
+        let entry = registry.budget(&router, &middleware, &budget, NOW);
+        registry.last_use(&router).touch(NOW);
+        budget.charge(&entry.word, NOW, 9);
+        assert_eq!(registry.facts(false).len(), 2);
+        assert!(registry.facts(false).is_empty());
+        registry.last_use(&router).touch(Instant64(NOW.0 + 1));
+        assert!(registry.facts(false).is_empty(), "the same second");
+        let later = Registry::default();
+        later.restore(registry.facts(true));
+        let entry = later.budget(&router, &middleware, &budget, NOW);
+        assert_eq!(budget.balance(&entry.word, NOW).left, 91);
+        assert!(later.facts(false).is_empty(), "what was read is not new");
+        assert_eq!(later.facts(true).len(), 2);
+    }
+}
