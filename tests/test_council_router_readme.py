@@ -140,6 +140,20 @@ def test_chat_completion(router):
     assert body["choices"][0]["finish_reason"] in ("stop", "length") and body["usage"]["completion_tokens"] > 0
 
 
+def test_every_answer_is_stored(router):
+    """With the README's file and no flag beside it."""
+    said = json.loads(run(CHAT, router))["choices"][0]["message"]["content"]
+    admin = {"Authorization": f"Bearer {TOKEN}"}
+
+    def stored():
+        newest = router.http.get("/admin/responses", params={"limit": 20}, headers=admin).json()["data"]
+        whole = (router.http.get(f"/admin/responses/{item['id']}", headers=admin).json() for item in newest)
+        return next((item for item in whole if item["text"] == said), None)
+
+    item = eventually(stored, what="the answer in the store")
+    assert item["status"] == "complete" and item["model"] == "llama3.1:8b" and item["output_tokens"] > 0
+
+
 def test_streaming(router):
     events = [line for line in run(STREAM, router).split("\n") if line]
     assert all(event.startswith("data: ") for event in events) and events[-1] == "data: [DONE]"

@@ -28,7 +28,7 @@ pub(crate) struct JournalArgs {
     #[arg(
         long,
         value_name = "MIB",
-        default_value_t = 32,
+        default_value_t = crate::settings::journal::BODY_MIB_MAX,
         env = "CONCLAVE_CAPTURE_BODY_MAX_MIB"
     )]
     pub(crate) capture_body_max_mib: u64,

@@ -16,7 +16,8 @@ use crate::cli::ServiceArgs;
 /// The key for backends, where a file is more than one wants.
 const BACKEND_KEY: &str = "CONCLAVE_BACKEND_KEY";
 
-/// `keeping`: what `--journal` and its kin say; `response_storage.enabled: false` wins over it.
+/// `keeping`: what `--journal` and its kin say; `response_storage.enabled: false` wins over it. Without it, what is stored
+/// comes through a journal beside the database.
 pub(crate) fn compose(args: &ServiceArgs, keeping: Option<&Keeping>) -> Result<AggregatorConfig> {
     let backends = BackendConfig {
         mapping_timeout: aggregator::seconds("--mapping-timeout", args.mapping_timeout)?,
@@ -32,6 +33,15 @@ pub(crate) fn compose(args: &ServiceArgs, keeping: Option<&Keeping>) -> Result<A
         .unwrap_or_default();
     let (host, port) = address(args, server);
     let store = super::store::compose(args, file.as_ref().map(|file| &file.config().response_storage))?;
+    let beside = store.as_ref().map(|store| Keeping::beside(&store.path));
+    let keeping = match keeping {
+        Some(_) if store.is_none() => {
+            tracing::warn!("--journal keeps what passes, and nothing stores it: give --db-path, or a response_storage");
+            keeping
+        }
+        Some(_) => keeping,
+        None => beside.as_ref(),
+    };
     Ok(AggregatorConfig {
         host,
         port,
@@ -146,6 +156,29 @@ mod tests {
             };
             let (host, port) = address(&args.service, server);
             assert_eq!((&*host, port), expected, "{flags:?}");
+        }
+    }
+
+    #[test]
+    fn what_is_stored_comes_through_a_journal_and_one_is_there_where_none_was_named() {
+        let journals = |flags: &[&str]| {
+            let typed = ["conclave", "aggregator"].iter().chain(flags);
+            let Command::Aggregator(args) = Cli::parse_from(typed).command else {
+                panic!("the aggregator was asked for")
+            };
+            let keeping = super::super::journal::compose(&args.journal).expect("it can be read");
+            let config = compose(&args.service, keeping.as_ref()).expect("it can be read");
+            let capture = config.capture.map(|capture| capture.journal.display().to_string());
+            (capture, config.ingest.is_some())
+        };
+        for (flags, journal) in [
+            (&[][..], None),
+            (&["--db-path", "data/x.db"], Some("data/journal")),
+            (&["--db-path", "data/x.db", "--journal", "j"], Some("j")),
+            (&["--journal", "j"], Some("j")),
+        ] {
+            let expected = (journal.map(str::to_owned), journal.is_some());
+            assert_eq!(journals(flags), expected, "{flags:?}");
         }
     }
 }

@@ -1,11 +1,14 @@
 //! Where exchanges are kept, and what of them.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use anyhow::{Result, bail};
 use capture::{LossPolicy, Mode, Options, SyncPolicy, Terms};
 
 use crate::cli::{CaptureName, JournalArgs, LossName, SyncName};
+
+/// Of each body, unless a flag or a router's middleware says otherwise.
+pub(crate) const BODY_MIB_MAX: u64 = 32;
 
 /// Anything smaller would be full before a reader came round to it.
 const MIB_MIN: u64 = 128;
@@ -18,6 +21,24 @@ pub(crate) struct Keeping {
     /// Unless a router's middleware says otherwise. `None`: not at all.
     pub(crate) terms: Option<Terms>,
     pub(crate) body_bytes_max: u64,
+}
+
+impl Keeping {
+    /// For a store that was asked for without a journal: what it stores has to come through one.
+    pub(crate) fn beside(db_path: &Path) -> Self {
+        let options = Options::default();
+        let body_bytes_max = BODY_MIB_MAX << 20;
+        Self {
+            journal: db_path.with_file_name("journal"),
+            terms: Some(Terms {
+                mode: Mode::Full,
+                loss: options.loss,
+                body_bytes_max,
+            }),
+            options,
+            body_bytes_max,
+        }
+    }
 }
 
 pub(crate) fn compose(args: &JournalArgs) -> Result<Option<Keeping>> {
