@@ -158,11 +158,8 @@ async fn one(room: &Room, (fault, told): (&str, &str), chairs: &[&str], stream: 
 async fn without_a_quorum_there_is_a_clear_error_at_once() {
     let room = Room::of(models(), &[("quick.yaml", QUICK)], "").await;
     for (faulty, status, told) in [
-        (
-            ["refuses", "cut"],
-            502,
-            "1 of 3 members answered in round 1, and 2 must",
-        ),
+        // The steady one may or may not have answered by the time that two have failed.
+        (["refuses", "cut"], 502, "of 3 members answered in round 1, and 2 must"),
         (
             ["never", "hangs"],
             504,
