@@ -166,9 +166,41 @@ pub(crate) struct DoorArgs {
     /// $STATE_DIRECTORY, else $XDG_STATE_HOME/conclave, else ~/.local/state/conclave]
     #[arg(long, value_name = "DIR", env = "CONCLAVE_STATE")]
     pub(crate) state: Option<PathBuf>,
+    #[command(flatten)]
+    pub(crate) tls: TlsArgs,
     /// What carries HTTP/1.1: for measuring one against the other
     #[arg(long, value_enum, default_value_t, hide = true, env = "CONCLAVE_CARRIER")]
     pub(crate) carrier: CarrierName,
+}
+
+/// TLS to clients and to servers.
+#[derive(Debug, Args)]
+pub(crate) struct TlsArgs {
+    /// Where clients connect with TLS, beside --listen; may be given several times
+    #[arg(long, value_name = "ADDR", value_delimiter = ',', env = "CONCLAVE_TLS_LISTEN")]
+    pub(crate) tls_listen: Vec<SocketAddr>,
+    /// Certificate chain in PEM, with its --tls-key; may be given several times: the name a client asks for picks one,
+    /// the first is for all others
+    #[arg(long, value_name = "FILE", value_delimiter = ',', env = "CONCLAVE_TLS_CERT")]
+    pub(crate) tls_cert: Vec<PathBuf>,
+    /// Key of the certificate at the same place, in PEM
+    #[arg(long, value_name = "FILE", value_delimiter = ',', env = "CONCLAVE_TLS_KEY")]
+    pub(crate) tls_key: Vec<PathBuf>,
+    /// Clients must show a certificate that an authority of this PEM file signed
+    #[arg(long, value_name = "FILE", env = "CONCLAVE_TLS_CLIENT_CA")]
+    pub(crate) tls_client_ca: Option<PathBuf>,
+    /// Tell browsers to come with TLS only for so many seconds (Strict-Transport-Security)
+    #[arg(long, value_name = "SECONDS", env = "CONCLAVE_HSTS")]
+    pub(crate) hsts: Option<u64>,
+    /// Authorities, in PEM, that sign servers' certificates, in place of the system's
+    #[arg(long, value_name = "FILE", env = "CONCLAVE_UPSTREAM_CA")]
+    pub(crate) upstream_ca: Option<PathBuf>,
+    /// Certificate that servers are shown, in PEM, with --upstream-key
+    #[arg(long, value_name = "FILE", requires = "upstream_key", env = "CONCLAVE_UPSTREAM_CERT")]
+    pub(crate) upstream_cert: Option<PathBuf>,
+    /// Its key, in PEM
+    #[arg(long, value_name = "FILE", requires = "upstream_cert", env = "CONCLAVE_UPSTREAM_KEY")]
+    pub(crate) upstream_key: Option<PathBuf>,
 }
 
 #[derive(Debug, Clone, Copy, Default, clap::ValueEnum)]

@@ -5,6 +5,7 @@ pub(crate) mod edge;
 pub(crate) mod journal;
 pub(crate) mod state;
 pub(crate) mod store;
+pub(crate) mod tls;
 
 use std::time::Duration;
 

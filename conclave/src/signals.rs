@@ -45,7 +45,7 @@ pub(crate) fn listen() -> io::Result<Receiver<Signal>> {
 /// Waits until the process should stop; calls `reload` at every SIGHUP.
 pub(crate) fn until_stop(signals: &Receiver<Signal>, mut reload: impl FnMut()) {
     while let Ok(Signal::Reload) = signals.recv() {
-        tracing::info!("SIGHUP: reading mappings again");
+        tracing::info!("SIGHUP: reading mappings and certificates again");
         reload();
     }
 }

@@ -48,10 +48,12 @@ pub(crate) async fn serve(plane: Arc<Plane>, listener: TcpListener, stopping: wa
 
 async fn metrics(State(shown): State<Shown>) -> Response {
     let plane = &shown.plane;
-    match plane
-        .metrics
-        .render(plane.in_flight.count(), &plane.mappings.load(), plane.tap.as_ref())
-    {
+    match plane.metrics.render(
+        plane.in_flight.count(),
+        &plane.mappings.load(),
+        plane.tap.as_ref(),
+        plane.tls.front.as_deref(),
+    ) {
         Ok(text) => (
             [(header::CONTENT_TYPE, "text/plain; version=0.0.4; charset=utf-8")],
             text,

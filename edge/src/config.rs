@@ -9,6 +9,7 @@ use keymap::ServerUrl;
 
 use crate::access_log::AccessLogTarget;
 use crate::crowd::CrowdBounds;
+use crate::tls::TlsSettings;
 use crate::trusted::TrustedProxies;
 
 #[derive(Debug, Clone)]
@@ -29,6 +30,7 @@ pub struct EdgeConfig {
     pub state: Option<StateFolder>,
     /// Where exchanges are kept. `None`: they are not.
     pub capture: Option<CaptureConfig>,
+    pub tls: TlsSettings,
 }
 
 impl EdgeConfig {
@@ -47,6 +49,7 @@ impl EdgeConfig {
             balancing: Balancing::default(),
             state: None,
             capture: None,
+            tls: TlsSettings::default(),
         }
     }
 }

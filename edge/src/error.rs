@@ -28,6 +28,8 @@ pub(crate) enum Refusal {
     RequestTimeout,
     BodyTimeout,
     MethodNotAllowed,
+    /// HTTP where TLS was expected.
+    NotTls,
     /// More connections, or of one address, than are let in.
     TooManyConnections,
     /// The process is at its bound of memory.
@@ -61,7 +63,7 @@ impl Refusal {
     }
 
     /// Every reason there is.
-    pub(crate) const CODES: [&'static str; 34] = [
+    pub(crate) const CODES: [&'static str; 35] = [
         "bad_path",
         "conflicting_api_keys",
         "invalid_api_key",
@@ -82,6 +84,7 @@ impl Refusal {
         "request_timeout",
         "body_timeout",
         "method_not_allowed",
+        "tls_required",
         "too_many_connections",
         "at_memory_bound",
         "circuit_open",
@@ -236,6 +239,12 @@ impl Refusal {
                 "The request's headers did not come in time.",
             ),
             Self::BodyTimeout => (408, INVALID, "body_timeout", "The request's body came too slowly."),
+            Self::NotTls => (
+                400,
+                INVALID,
+                "tls_required",
+                "This address speaks HTTPS: begin the URL with https://.",
+            ),
             Self::TooManyConnections => (
                 503,
                 SERVER,
@@ -359,6 +368,7 @@ mod tests {
             Refusal::HeadTooLarge,
             Refusal::RequestTimeout,
             Refusal::BodyTimeout,
+            Refusal::NotTls,
             Refusal::TooManyConnections,
             Refusal::AtMemoryBound,
             Refusal::MethodNotAllowed,

@@ -22,7 +22,7 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Instant;
 
-use http::{HeaderMap, header};
+use http::{HeaderMap, HeaderValue, header};
 use keymap::{Decision, Model, Route, Target};
 
 pub(crate) use account::Outcome;
@@ -264,6 +264,12 @@ impl Exchange {
 
     pub(crate) fn started(&self) -> Instant {
         self.started
+    }
+
+    /// What a browser is told so that it comes back with TLS only.
+    pub(crate) fn hsts(&self) -> Option<&HeaderValue> {
+        let front = self.plane.tls.front.as_ref().filter(|_| self.tls)?;
+        front.hsts.as_ref()
     }
 
     pub(crate) fn request_id(&self) -> &[u8] {

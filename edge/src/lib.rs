@@ -39,6 +39,7 @@ mod server;
 pub mod state;
 mod tap;
 mod threads;
+mod tls;
 mod trusted;
 mod upstream;
 mod usage;
@@ -50,4 +51,5 @@ pub use config::{
 };
 pub use crowd::CrowdBounds;
 pub use server::{BoundEdge, RunningEdge, StartError};
+pub use tls::{CertificateFiles, TlsFault, TlsSettings, UpstreamTls};
 pub use trusted::TrustedProxies;

@@ -5,6 +5,7 @@
 
 mod capture;
 mod histogram;
+mod tls;
 mod traffic;
 
 pub(crate) use traffic::{Counted, Figures, Pace, Traffic};
@@ -18,6 +19,7 @@ use prometheus::{Encoder, IntCounterVec, IntGauge, IntGaugeVec, Opts, TextEncode
 
 use crate::error::Refusal;
 use crate::tap::Tap;
+use crate::tls::Front;
 
 /// HTTP statuses end here.
 const STATUS_END: usize = 600;
@@ -125,6 +127,7 @@ impl Metrics {
         in_flight: usize,
         mappings: &Snapshot,
         tap: Option<&Tap>,
+        front: Option<&Front>,
     ) -> Result<Vec<u8>, prometheus::Error> {
         let mut families = self.counted()?;
         families.extend(self.traffic.families()?);
@@ -142,6 +145,9 @@ impl Metrics {
         families.extend(dropped);
         if let Some(tap) = tap {
             families.extend(capture::families(&tap.statistics())?);
+        }
+        if let Some(front) = front {
+            families.extend(tls::families(front)?);
         }
         families.retain(|family| !family.get_metric().is_empty());
         let mut text = Vec::new();

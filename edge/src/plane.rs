@@ -18,6 +18,7 @@ use crate::metrics::Metrics;
 use crate::pressure::Pressure;
 use crate::state::Keeper;
 use crate::tap::Tap;
+use crate::tls::Tls;
 use crate::trusted::TrustedProxies;
 
 pub(crate) struct Plane {
@@ -39,6 +40,7 @@ pub(crate) struct Plane {
     pub(crate) limits: Limiting,
     /// `None`: nothing is kept.
     pub(crate) tap: Option<Tap>,
+    pub(crate) tls: Tls,
 }
 
 /// What limits of all routers share.

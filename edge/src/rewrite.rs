@@ -94,6 +94,9 @@ pub(crate) fn is_event_stream(content_type: &[u8]) -> bool {
         .is_some_and(|kind| kind.eq_ignore_ascii_case(KIND))
 }
 
+/// By this header a browser is told to come with TLS only.
+pub(crate) const HSTS: &str = "strict-transport-security";
+
 /// Says so to such a proxy.
 pub(crate) const UNBUFFERED: (&str, &str) = ("x-accel-buffering", "no");
 

@@ -19,7 +19,7 @@ use tokio::sync::watch;
 use crate::access_log::AccessLog;
 use crate::admin;
 use crate::balance::mirror::Copies;
-use crate::carrier::forward::{self, Forwarder};
+use crate::carrier::forward::{self, Door, Forwarder};
 use crate::carrier::pingora;
 use crate::config::{Carrier, EdgeConfig, EntryPoint, StateFolder};
 use crate::crowd::Crowd;
@@ -33,6 +33,7 @@ use crate::pressure::Pressure;
 use crate::state::{Folder, Keeper, StateError};
 use crate::tap::Tap;
 use crate::threads::Threads;
+use crate::tls::{Tls, TlsFault};
 
 /// Connections the kernel holds for us until they are accepted: a burst of clients after a restart.
 const BACKLOG: u32 = 4096;
@@ -51,6 +52,7 @@ pub enum StartError {
     AccessLog(io::Error),
     Journal(capture::Error),
     State(StateError),
+    Tls(TlsFault),
 }
 
 impl fmt::Display for StartError {
@@ -65,6 +67,7 @@ impl fmt::Display for StartError {
             Self::Runtime(error) => write!(f, "cannot start the edge's threads: {error}"),
             Self::AccessLog(error) => write!(f, "cannot open the access log: {error}"),
             Self::State(error) => error.fmt(f),
+            Self::Tls(fault) => write!(f, "TLS: {fault}"),
             Self::Journal(error) => write!(f, "cannot keep what passes (--journal): {error}"),
         }
     }
@@ -78,6 +81,7 @@ pub struct BoundEdge {
     plane: Arc<Plane>,
     carrier: Carrier,
     listeners: Vec<(EntryPoint, TcpListener)>,
+    tls_listeners: Vec<(EntryPoint, TcpListener)>,
     admin: Option<TcpListener>,
 }
 
@@ -86,19 +90,16 @@ impl BoundEdge {
     /// Where an address cannot be bound, the access log or the journal not opened, or the threads not started.
     pub fn bind(config: EdgeConfig, mappings: Arc<ArcSwap<Snapshot>>) -> Result<Self, StartError> {
         let threads = Threads::start(config.threads).map_err(StartError::Runtime)?;
-        let listeners = config
-            .entry_points
-            .into_iter()
-            .map(|entry| Ok((listen(threads.handle(), entry.listen)?, entry)))
-            .map(|bound: Result<_, StartError>| bound.map(|(listener, entry)| (entry, listener)))
-            .collect::<Result<_, _>>()?;
+        let tls = Tls::load(&config.tls).map_err(StartError::Tls)?;
+        let listeners = listen_all(threads.handle(), config.entry_points)?;
+        let tls_listeners = listen_all(threads.handle(), config.tls.entry_points)?;
         let admin = config
             .admin
             .map(|address| listen(threads.handle(), address))
             .transpose()?;
         let metrics = Arc::new(Metrics::new());
         let access_log = config.access_log.map(|target| AccessLog::start(target, &metrics));
-        let servers = Arc::new(health::Registry::default());
+        let servers = Arc::new(health::Registry::new(tls.back.clone()));
         let tap = config.capture.as_ref().map(Tap::open);
         let plane = Plane {
             stop: Stop::default(),
@@ -111,28 +112,32 @@ impl BoundEdge {
             timeouts: config.timeouts,
             balancing: config.balancing,
             servers,
-            copies: Copies::default(),
+            copies: Copies::new(tls.back.clone()),
             metrics,
             limits: limiting(config.state)?,
             tap: tap.transpose().map_err(StartError::Journal)?,
             access_log: access_log.transpose().map_err(StartError::AccessLog)?,
             in_flight: Arc::new(InFlight::default()),
+            tls,
         };
         Ok(Self {
             threads,
             plane: Arc::new(plane),
             carrier: config.carrier,
             listeners,
+            tls_listeners,
             admin,
         })
     }
 
-    /// Where it listens, in the order of the configuration's entry points.
+    /// Where it listens without TLS, in the order of the configuration's entry points.
     pub fn addresses(&self) -> Vec<SocketAddr> {
-        self.listeners
-            .iter()
-            .filter_map(|(_, listener)| listener.local_addr().ok())
-            .collect()
+        addresses(&self.listeners)
+    }
+
+    /// Where it listens with TLS, in their order too.
+    pub fn tls_addresses(&self) -> Vec<SocketAddr> {
+        addresses(&self.tls_listeners)
     }
 
     pub fn admin_address(&self) -> Option<SocketAddr> {
@@ -151,6 +156,10 @@ impl BoundEdge {
                     self.threads.handle().spawn(serve)
                 }
             };
+        }
+        for (entry, listener) in self.tls_listeners {
+            let serve = serve_tls(self.plane.clone(), entry, listener, stopping.clone());
+            self.threads.handle().spawn(serve);
         }
         if let Some(bytes_max) = self.plane.bounds.memory_bytes_max {
             self.threads
@@ -200,6 +209,14 @@ impl RunningEdge {
         cut
     }
 
+    /// After a renewal: certificates, keys and authorities are read again, by a thread of their own.
+    pub fn reload_tls(&self) {
+        self.plane.tls.back.forget();
+        if let Some(follower) = &self.plane.tls.follower {
+            follower.look_now();
+        }
+    }
+
     /// After a log rotation.
     pub fn reopen_logs(&self) {
         if let Some(log) = &self.plane.access_log {
@@ -233,6 +250,19 @@ fn limiting(folder: Option<StateFolder>) -> Result<Limiting, StartError> {
     })
 }
 
+fn addresses(listeners: &[(EntryPoint, TcpListener)]) -> Vec<SocketAddr> {
+    let bound = listeners.iter();
+    bound.filter_map(|(_, listener)| listener.local_addr().ok()).collect()
+}
+
+fn listen_all(runtime: &Handle, entries: Vec<EntryPoint>) -> Result<Vec<(EntryPoint, TcpListener)>, StartError> {
+    let bound = entries.into_iter().map(|entry| {
+        let listener = listen(runtime, entry.listen)?;
+        Ok((entry, listener))
+    });
+    bound.collect()
+}
+
 fn listen(runtime: &Handle, address: SocketAddr) -> Result<TcpListener, StartError> {
     let _inside = runtime.enter();
     let socket = || -> io::Result<TcpListener> {
@@ -256,14 +286,28 @@ fn listen(runtime: &Handle, address: SocketAddr) -> Result<TcpListener, StartErr
 async fn serve(plane: Arc<Plane>, entry: EntryPoint, listener: TcpListener) {
     let forwarder = Arc::new(Forwarder::new(plane, entry.name, false));
     match tokio::net::TcpListener::from_std(listener) {
-        Ok(listener) => forward::serve(forwarder, listener).await,
+        Ok(listener) => forward::serve(forwarder, listener, None).await,
+        Err(error) => tracing::error!(%error, "a listener cannot be served"),
+    }
+}
+
+/// Clients choose: HTTP/1.1 is carried by our own carrier, HTTP/2 by pingora-proxy.
+async fn serve_tls(plane: Arc<Plane>, entry: EntryPoint, listener: TcpListener, stopping: ShutdownWatch) {
+    let Some(front) = plane.tls.front.clone() else {
+        return;
+    };
+    let carried = pingora::Downstream::new(plane.clone(), entry.name.clone(), true);
+    let http_2 = pingora::Http2::new(carried, stopping);
+    let forwarder = Arc::new(Forwarder::new(plane, entry.name, true));
+    match tokio::net::TcpListener::from_std(listener) {
+        Ok(listener) => forward::serve(forwarder, listener, Some(Arc::new(Door { front, http_2 }))).await,
         Err(error) => tracing::error!(%error, "a listener cannot be served"),
     }
 }
 
 async fn serve_with_pingora(plane: Arc<Plane>, entry: EntryPoint, listener: TcpListener, stopping: ShutdownWatch) {
     let address = entry.listen.to_string();
-    let mut service = Service::new("edge".to_owned(), pingora::Downstream::new(plane, entry.name));
+    let mut service = Service::new("edge".to_owned(), pingora::Downstream::new(plane, entry.name, false));
     service.add_listener(
         ListenerConfig::tcp(address.clone()).l4_buffer(L4BufferSettings::new(READ_BUFFER_BYTES, WRITE_BUFFER_BYTES)),
     );

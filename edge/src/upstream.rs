@@ -11,7 +11,9 @@ use std::time::{Duration, Instant};
 
 use arc_swap::ArcSwapOption;
 use http::HeaderValue;
-use keymap::{Server, ServerUrl, UrlScheme};
+use keymap::{Server, ServerUrl, ServersTransport, UrlScheme};
+
+use crate::tls::Trust;
 
 /// Containers come back under new addresses within seconds; a look-up on loopback or a local resolver is cheap.
 const FRESH_FOR: Duration = Duration::from_secs(5);
@@ -26,6 +28,10 @@ pub(crate) struct Upstream {
     pub(crate) host_header: HeaderValue,
     preserve_path: bool,
     addresses: Addresses,
+    /// `None`: its certificate is for the host of its URL.
+    server_name: Option<Arc<str>>,
+    /// `None`: whom the edge itself trusts.
+    trust: Option<Arc<Trust>>,
     pub(crate) times: Times,
 }
 
@@ -69,8 +75,19 @@ impl Upstream {
             host_header: host_header(&url),
             preserve_path: server.preserve_path,
             addresses,
+            server_name: None,
+            trust: None,
             times: Times::default(),
             url,
+        }
+    }
+
+    /// How its transport has it reached over TLS.
+    pub(crate) fn under(self, transport: Option<&Arc<ServersTransport>>) -> Self {
+        Self {
+            server_name: transport.and_then(|transport| transport.server_name.clone()),
+            trust: transport.and_then(|transport| Trust::of(transport)),
+            ..self
         }
     }
 
@@ -85,12 +102,17 @@ impl Upstream {
             port: port.unwrap_or(self.url.port),
             ..self.url.clone()
         };
-        Self::new(&Server {
+        let other = Self::new(&Server {
             url,
             weight: 1,
             preserve_path: false,
-        })
-        .with_times(self.times)
+        });
+        Self {
+            times: self.times,
+            server_name: self.server_name.clone(),
+            trust: self.trust.clone(),
+            ..other
+        }
     }
 
     pub(crate) fn tls(&self) -> bool {
@@ -99,7 +121,11 @@ impl Upstream {
 
     /// The name a certificate must be for.
     pub(crate) fn server_name(&self) -> &str {
-        &self.url.host
+        self.server_name.as_deref().unwrap_or(&self.url.host)
+    }
+
+    pub(crate) fn trust(&self) -> Option<&Arc<Trust>> {
+        self.trust.as_ref()
     }
 
     /// What goes before the request's path: nothing unless the mapping asks for it, as in Traefik.

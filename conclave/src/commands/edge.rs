@@ -33,6 +33,9 @@ pub(crate) fn announce(bound: &BoundEdge) {
     for address in bound.addresses() {
         eprintln!("conclave: edge listening on http://{address}");
     }
+    for address in bound.tls_addresses() {
+        eprintln!("conclave: edge listening on https://{address}");
+    }
     if let Some(address) = bound.admin_address() {
         eprintln!("conclave: edge admin on http://{address}");
     }
@@ -40,6 +43,7 @@ pub(crate) fn announce(bound: &BoundEdge) {
 
 pub(crate) fn reload(watch: &Watch, running: &RunningEdge) {
     watch.rescan();
+    running.reload_tls();
     running.reopen_logs();
 }
 

@@ -28,7 +28,8 @@ pub(crate) fn compose(
     keeping: Option<Keeping>,
 ) -> Result<EdgeConfig> {
     Ok(EdgeConfig {
-        entry_points: entry_points(door.listen, file),
+        entry_points: entry_points(door.listen, file, false),
+        tls: super::tls::compose(&door.tls, entry_points(door.listen, file, true))?,
         aggregator,
         admin: admin(&door.admin)?,
         threads: door.threads.unwrap_or_else(cores),
@@ -104,6 +105,7 @@ pub(crate) fn entry_point_names(config: &EdgeConfig) -> Option<Vec<String>> {
     config
         .entry_points
         .iter()
+        .chain(&config.tls.entry_points)
         .map(|entry| entry.name.as_deref().map(str::to_owned))
         .collect()
 }
@@ -137,16 +139,21 @@ pub(crate) fn static_file(path: Option<&Path>) -> Result<StaticFile> {
     Ok(file)
 }
 
-fn entry_points(listen: Option<SocketAddr>, file: &StaticFile) -> Vec<EntryPoint> {
+/// Those with TLS, or those without.
+fn entry_points(listen: Option<SocketAddr>, file: &StaticFile, tls: bool) -> Vec<EntryPoint> {
     if listen.is_none() && !file.entry_points.is_empty() {
         return file
             .entry_points
             .iter()
+            .filter(|entry| entry.tls == tls)
             .map(|entry| EntryPoint {
                 name: Some(entry.name.clone()),
                 listen: entry.address,
             })
             .collect();
+    }
+    if tls {
+        return Vec::new();
     }
     vec![EntryPoint {
         name: None,

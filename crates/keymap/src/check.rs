@@ -32,7 +32,7 @@ const TOP: &[(&str, Support)] = &[
     ),
     (
         "tls",
-        Support::Ignored("certificates and TLS options are not read from mapping files."),
+        Support::Ignored("certificates are named where the edge is started, by --tls-cert and --tls-key."),
     ),
 ];
 

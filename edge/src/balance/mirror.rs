@@ -12,6 +12,7 @@ use tokio::sync::Semaphore;
 
 use super::member::{Mirror, Pick};
 use crate::carrier::forward::Connections;
+use crate::tls::Back;
 
 /// Of one copied body: prompts are far shorter.
 pub(crate) const BODY_BYTES_MAX: usize = 1 << 20;
@@ -24,15 +25,17 @@ const PATIENCE: Duration = Duration::from_secs(300);
 
 /// A place for a copy, while it is on its way.
 #[derive(Debug)]
-pub(crate) struct Copies(Arc<Semaphore>);
-
-impl Default for Copies {
-    fn default() -> Self {
-        Self(Arc::new(Semaphore::new(COPIES_MAX)))
-    }
+pub(crate) struct Copies {
+    places: Arc<Semaphore>,
+    back: Arc<Back>,
 }
 
 impl Copies {
+    pub(crate) fn new(back: Arc<Back>) -> Self {
+        let places = Arc::new(Semaphore::new(COPIES_MAX));
+        Self { places, back }
+    }
+
     /// Sends a request's head and body to each of these.
     pub(crate) fn send(&self, mirrors: Vec<Mirror>, connect_timeout: Duration, head: &[u8], body: &[u8]) {
         // So that the end of its answer is seen without understanding it.
@@ -41,13 +44,14 @@ impl Copies {
             if body.len() > mirror.body_bytes_max {
                 continue;
             }
-            let Ok(place) = self.0.clone().try_acquire_owned() else {
+            let Ok(place) = self.places.clone().try_acquire_owned() else {
                 return;
             };
+            let back = self.back.clone();
             let copy = [head, b"Connection: close\r\n\r\n", body].concat();
             tokio::spawn(async move {
                 let _place = place;
-                let connections = Connections::new(connect_timeout);
+                let connections = Connections::new(back, connect_timeout);
                 let sent = send(&mirror.pick, &connections, &copy);
                 if !matches!(tokio::time::timeout(PATIENCE, sent).await, Ok(Ok(()))) {
                     tracing::debug!(

@@ -123,7 +123,8 @@ impl Balancer {
         let times = settings::times(balancer);
         let servers = balancer.servers.iter().map(|server| {
             let url = settings::url_text(server);
-            (Upstream::new(server).with_times(times), server.weight, url)
+            let upstream = Upstream::new(server).with_times(times).under(balancer.transport());
+            (upstream, server.weight, url)
         });
         let pool = Pool::new(name, servers.collect(), terms, registry);
         Self {

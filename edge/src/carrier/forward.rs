@@ -31,6 +31,7 @@ mod relay;
 mod reply;
 mod request;
 mod scratch;
+mod secure;
 mod session;
 mod trouble;
 mod tunnel;
@@ -60,6 +61,7 @@ use relay::{NotBegun, PassError, Passage};
 use reply::{Reader, Reply, ReplyError};
 use request::Request;
 use scratch::Filled;
+pub(crate) use secure::Door;
 use trouble::{Trouble, passed_over};
 
 pub(crate) struct Forwarder {
@@ -92,7 +94,7 @@ const ENDED: Begun = Begun::Ended { goes_on: false };
 
 impl Forwarder {
     pub(crate) fn new(plane: Arc<Plane>, entry_point: Option<Arc<str>>, tls: bool) -> Self {
-        let connections = Connections::new(plane.timeouts.connect);
+        let connections = Connections::new(plane.tls.back.clone(), plane.timeouts.connect);
         Self {
             plane,
             entry_point,
@@ -338,6 +340,7 @@ impl Forwarder {
             }
             // The client's connection is dropped in mid-answer: what broke off must not look complete.
             Err(PassError::Server) => {
+                client.is_cut = true;
                 if let Some(event) = exchange.error_event() {
                     Box::pin(passage.tell_error(&event, client)).await;
                 }
@@ -454,6 +457,7 @@ async fn end(client: &mut Client, body: &mut Inbound, mut exchange: Box<Exchange
             ENDED
         }
         Trouble::Cut => {
+            client.is_cut = true;
             broke_off(&mut exchange);
             ENDED
         }

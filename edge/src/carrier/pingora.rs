@@ -8,6 +8,7 @@ mod answer;
 mod body;
 mod downstream;
 mod head;
+mod http2;
 mod leftover;
 
 use std::sync::Arc;
@@ -33,6 +34,7 @@ use crate::rewrite::{UNBUFFERED, is_event_stream};
 use crate::upstream::{Times, Upstream};
 pub(crate) use downstream::Downstream;
 use head::{asks_for_websocket, content_length};
+pub(crate) use http2::Http2;
 
 /// llama-server closes an idle connection after 5 s; ours must have left the pool before.
 const POOL_IDLE: Duration = Duration::from_secs(4);
@@ -93,6 +95,14 @@ impl ProxyHttp for PingoraCarrier {
     fn init_downstream_modules(&self, _: &mut HttpModules) {}
 
     async fn request_filter(&self, session: &mut Session, carried: &mut Carried) -> Result<bool> {
+        if self.plane.pressure.is_high() {
+            let refusal = Refusal::AtMemoryBound;
+            self.plane.metrics.refused(refusal);
+            self.plane.metrics.answered(Some(refusal.status()));
+            carried.refusal = Some(refusal);
+            answer(session, carried, refusal).await?;
+            return Ok(true);
+        }
         let (exchange, mut verdict) = self.open(session);
         carried.exchange = Some(exchange);
         if matches!(verdict, Verdict::ReadBody) {
@@ -134,7 +144,10 @@ impl ProxyHttp for PingoraCarrier {
             };
             match server.address().await {
                 Ok(address) => {
-                    let peer = HttpPeer::new(address, server.tls(), server.server_name().to_owned());
+                    let mut peer = HttpPeer::new(address, server.tls(), server.server_name().to_owned());
+                    if server.tls() {
+                        self.trusting(&mut peer, server).await?;
+                    }
                     let times = server.times;
                     return Ok(Box::new(self.with_options(peer, times, fresh_connection)));
                 }
@@ -411,6 +424,19 @@ impl PingoraCarrier {
             }
             Err(refusal) => Ok(Verdict::Refuse(refusal)),
         }
+    }
+
+    async fn trusting(&self, peer: &mut HttpPeer, server: &Upstream) -> Result<()> {
+        let carried = self.plane.tls.back.carried(server.trust()).await;
+        let carried = carried.map_err(|error| Error::because(ErrorType::InvalidCert, "files for TLS", error))?;
+        peer.options.ca = carried.authorities;
+        peer.client_cert_key = carried.identity;
+        if let Some(trust) = server.trust() {
+            peer.options.verify_cert = !trust.believes_anyone();
+            // pingora does not tell pooled connections apart by whom they trusted.
+            peer.group_key = trust.group();
+        }
+        Ok(())
     }
 
     fn with_options(&self, mut peer: HttpPeer, times: Times, fresh_connection: bool) -> HttpPeer {

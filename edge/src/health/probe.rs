@@ -25,6 +25,7 @@ use tokio::task::AbortHandle;
 use super::{Registry, State};
 use crate::balance::Member;
 use crate::carrier::forward::Connections;
+use crate::tls::Back;
 use crate::upstream::Upstream;
 
 /// Checks that nothing answers, and nothing else does, before a server is down.
@@ -69,7 +70,11 @@ pub(crate) fn start(
         }
         if asks_slots {
             let (upstream, state) = (member.upstream.again(None, None), member.state.clone());
-            tasks.push(runtime.spawn(ask_slots(upstream, state)).abort_handle());
+            tasks.push(
+                runtime
+                    .spawn(ask_slots(upstream, state, registry.back().clone()))
+                    .abort_handle(),
+            );
         }
     }
     Probing(tasks)
@@ -99,7 +104,7 @@ impl Prober {
     fn new(member: &Arc<Member>, check: HealthCheck, registry: Arc<Registry>) -> Self {
         Self {
             upstream: member.upstream.again(check.scheme, check.port),
-            connections: Connections::new(check.timeout),
+            connections: Connections::new(registry.back().clone(), check.timeout),
             state: member.state.clone(),
             label: member.upstream.label().to_owned(),
             silent: 0,
@@ -200,8 +205,8 @@ impl Prober {
 }
 
 /// Asks for `/props` now and then; a server that has none has no slots to tell of.
-async fn ask_slots(upstream: Upstream, state: Arc<State>) {
-    let connections = Connections::new(PATIENCE);
+async fn ask_slots(upstream: Upstream, state: Arc<State>, back: Arc<Back>) {
+    let connections = Connections::new(back, PATIENCE);
     loop {
         let mut head = b"GET /props HTTP/1.1\r\n".to_vec();
         line(&mut head, b"Host", upstream.host_header.as_bytes());

@@ -12,6 +12,7 @@ use affinity::{Capacity, Index};
 use parking_lot::Mutex;
 
 use super::State;
+use crate::tls::Back;
 
 /// Of servers that no service names, so many are remembered: a mapping taken away and put back finds its own again.
 const ABSENT_MAX: usize = 256;
@@ -38,6 +39,8 @@ pub(crate) struct Registry {
     /// Which server was sent which prefix, for all services that ask.
     pub(crate) prefixes: Index,
     known: Mutex<HashMap<Name, Known>>,
+    /// How they are reached over TLS.
+    back: Arc<Back>,
 }
 
 impl Default for Registry {
@@ -47,11 +50,21 @@ impl Default for Registry {
             epoch: now,
             prefixes: Index::new(Capacity::default(), now),
             known: Mutex::default(),
+            back: Arc::default(),
         }
     }
 }
 
 impl Registry {
+    pub(crate) fn new(back: Arc<Back>) -> Self {
+        let fresh = Self::default();
+        Self { back, ..fresh }
+    }
+
+    pub(crate) fn back(&self) -> &Arc<Back> {
+        &self.back
+    }
+
     /// The moment, as states are told it: milliseconds, never 0.
     pub(crate) fn millis(&self, now: Instant) -> u64 {
         let since = now.saturating_duration_since(self.epoch).as_millis();

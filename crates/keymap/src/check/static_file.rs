@@ -24,6 +24,8 @@ pub struct StaticFile {
 pub struct StaticEntryPoint {
     pub name: Arc<str>,
     pub address: SocketAddr,
+    /// `http.tls`: it is served with TLS, with the certificates that flags name.
+    pub tls: bool,
 }
 
 const NOT_READ: Support = Support::Ignored("only entryPoints, providers.file and accessLog are read.");
@@ -54,7 +56,7 @@ const ENTRY_POINT: Schema = &[
     ("transport", OWN_SETTINGS),
     ("forwardedHeaders", OWN_SETTINGS),
     ("proxyProtocol", OWN_SETTINGS),
-    ("http", OWN_SETTINGS),
+    ("http", Support::Read),
     ("http2", OWN_SETTINGS),
     ("http3", OWN_SETTINGS),
     ("udp", OWN_SETTINGS),
@@ -62,6 +64,36 @@ const ENTRY_POINT: Schema = &[
     ("allowACMEByPass", OWN_SETTINGS),
     ("observability", OWN_SETTINGS),
     ("reusePort", OWN_SETTINGS),
+];
+
+const ENTRY_POINT_HTTP: Schema = &[
+    ("tls", Support::Read),
+    (
+        "redirections",
+        Support::Ignored(
+            "an entry point without TLS serves what it is asked; do not open one where that is not wanted.",
+        ),
+    ),
+    (
+        "middlewares",
+        Support::Ignored("only routers have middlewares; name them there."),
+    ),
+    ("encodeQuerySemicolons", OWN_SETTINGS),
+    ("encodedCharacters", OWN_SETTINGS),
+    ("sanitizePath", OWN_SETTINGS),
+    ("maxHeaderBytes", OWN_SETTINGS),
+];
+
+const ENTRY_POINT_TLS: Schema = &[
+    ("options", OWN_SETTINGS),
+    (
+        "certResolver",
+        Support::Ignored("certificates are files: give --tls-cert and --tls-key."),
+    ),
+    (
+        "domains",
+        Support::Ignored("certificates are files: give --tls-cert and --tls-key."),
+    ),
 ];
 
 const PROVIDERS: Schema = &[
@@ -171,10 +203,23 @@ fn entry_point(named: Named<'_>, report: &mut Report<'_>) -> Option<StaticEntryP
             fix,
         );
     }
+    let tls = fields.take("http").is_some_and(|field| asks_for_tls(field, report));
     Some(StaticEntryPoint {
         name: named.name,
         address: address?,
+        tls,
     })
+}
+
+/// `http.tls`, also an empty one, as in Traefik.
+fn asks_for_tls(http: Field<'_>, report: &mut Report<'_>) -> bool {
+    let Some(mut http) = Fields::of(http.node, ENTRY_POINT_HTTP, "an entry point's `http`", report) else {
+        return false;
+    };
+    let Some(tls) = http.take("tls") else {
+        return false;
+    };
+    Fields::of(tls.node, ENTRY_POINT_TLS, "an entry point's `tls`", report).is_some()
 }
 
 /// `:8080`, `127.0.0.1:8080`, `[::1]:8080`, with or without `/tcp`. No host means every address, IPv6 included.
@@ -250,6 +295,25 @@ mod tests {
         assert!(file.is_none());
         let lines: Vec<_> = problems.iter().map(|problem| problem.position.line).collect();
         assert_eq!(lines, [3, 4, 6], "{problems:?}");
+    }
+
+    #[test]
+    fn entry_points_may_ask_for_tls() {
+        for (http, tls, warnings) in [
+            ("{tls: {}}", true, 0),
+            ("{tls: {certResolver: le}}", true, 1),
+            ("{middlewares: [m]}", false, 1),
+        ] {
+            let (file, problems) = read_text(&format!(
+                "entryPoints:\n  web:\n    address: \":1\"\n    http: {http}\n"
+            ));
+            let file = file.unwrap_or_else(|| panic!("{http}: {problems:?}"));
+            assert_eq!(
+                (file.entry_points[0].tls, problems.len()),
+                (tls, warnings),
+                "{http}: {problems:?}"
+            );
+        }
     }
 
     #[test]

@@ -9,16 +9,16 @@ use std::time::{Duration, Instant};
 
 use bytes::{BufMut as _, Bytes, BytesMut};
 use tokio::io::{AsyncRead, AsyncReadExt as _, ReadBuf};
-use tokio::net::TcpStream;
 
 use super::scratch::{self, Filled};
+use crate::tls::Wire;
 
 /// What a client may send ahead of the answer it waits for. Beyond it the stream is no longer read, and a client that
 /// goes is noticed when it is next written to.
 const PIPELINED_BYTES_MAX: usize = 64 * 1024;
 
 pub(super) struct Client {
-    pub(super) stream: TcpStream,
+    pub(super) stream: Wire,
     pub(super) address: SocketAddr,
     /// Of the request being served.
     pub(super) terms: Terms,
@@ -28,6 +28,8 @@ pub(super) struct Client {
     pub(super) active_at: Instant,
     /// It is waited for so long to take anything of its answer.
     patience: Duration,
+    /// Its answer broke off, and must not look as if it had ended.
+    pub(super) is_cut: bool,
 }
 
 /// There is nobody left to answer.
@@ -43,7 +45,7 @@ pub(super) struct Terms {
 }
 
 impl Client {
-    pub(super) fn new(stream: TcpStream, address: SocketAddr, patience: Duration) -> Self {
+    pub(super) fn new(stream: Wire, address: SocketAddr, patience: Duration) -> Self {
         Self {
             stream,
             address,
@@ -51,6 +53,7 @@ impl Client {
             unread: Bytes::new(),
             active_at: Instant::now(),
             patience,
+            is_cut: false,
         }
     }
 
@@ -61,16 +64,14 @@ impl Client {
     /// could generate for somebody who listens.
     pub(super) async fn send(&mut self, bytes: &[u8]) -> io::Result<()> {
         let mut left = bytes;
-        while !left.is_empty() {
-            match self.stream.try_write(left) {
-                Ok(0) => return Err(io::ErrorKind::WriteZero.into()),
-                Ok(sent) => left = &left[sent..],
+        loop {
+            match self.stream.try_send(&mut left) {
+                Ok(()) => return Ok(()),
                 // Boxed: a timer is larger than all else that a stream waits with, and few clients are waited for.
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => Box::pin(self.takes_more()).await?,
                 Err(error) => return Err(error),
             }
         }
-        Ok(())
     }
 
     async fn takes_more(&self) -> io::Result<()> {

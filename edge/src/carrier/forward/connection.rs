@@ -5,15 +5,14 @@ use std::collections::HashMap;
 use std::io;
 use std::net::SocketAddr;
 use std::pin::Pin;
+use std::sync::Arc;
 use std::task::{Context, Poll};
 use std::time::{Duration, Instant};
 
-use pingora_core::connectors::TransportConnector;
-use pingora_core::protocols::Stream;
-use pingora_core::upstreams::peer::HttpPeer;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::TcpStream;
 
+use crate::tls::{Back, BackStream, Trust};
 use crate::upstream::Upstream;
 
 /// llama-server closes an idle connection after 5 s; ours must have left the pool before.
@@ -30,14 +29,15 @@ pub(crate) struct Connection {
 
 enum Io {
     Plain(TcpStream),
-    Tls(Stream),
+    Tls(Box<BackStream>),
 }
 
-/// What a pooled connection is for. TLS connections are told apart by the name they were made for.
+/// What a pooled connection is for. TLS connections are told apart by the name they were made for, and by whom was
+/// trusted to sign it.
 #[derive(Clone, PartialEq, Eq, Hash)]
 struct Place {
     address: SocketAddr,
-    tls_name: Option<Box<str>>,
+    tls: Option<(Box<str>, Option<Arc<Trust>>)>,
 }
 
 struct Idle {
@@ -77,16 +77,13 @@ impl Pool {
 
 /// Opens connections and keeps the idle ones.
 pub(crate) struct Connections {
-    tls: TransportConnector,
+    tls: Arc<Back>,
     connect_timeout: Duration,
 }
 
 impl Connections {
-    pub(crate) fn new(connect_timeout: Duration) -> Self {
-        Self {
-            tls: TransportConnector::new(None),
-            connect_timeout,
-        }
+    pub(crate) fn new(tls: Arc<Back>, connect_timeout: Duration) -> Self {
+        Self { tls, connect_timeout }
     }
 
     /// An idle connection to this server that was alive a moment ago.
@@ -114,17 +111,13 @@ impl Connections {
     pub(crate) async fn open(&self, server: &Upstream, address: SocketAddr) -> io::Result<Connection> {
         let most = server.times.dial.unwrap_or(self.connect_timeout);
         let connect = async {
-            if server.tls() {
-                let mut peer = HttpPeer::new(address, true, server.server_name().to_owned());
-                peer.options.connection_timeout = Some(most);
-                let stream = Box::pin(self.tls.new_stream(&peer))
-                    .await
-                    .map_err(|error| io::Error::other(error.etype().as_str()))?;
-                return io::Result::Ok(Io::Tls(stream));
-            }
             let stream = TcpStream::connect(address).await?;
             stream.set_nodelay(true)?;
-            Ok(Io::Plain(stream))
+            if server.tls() {
+                let secured = Box::pin(self.tls.connect(stream, server.server_name(), server.trust()));
+                return Ok(Io::Tls(secured.await?));
+            }
+            io::Result::Ok(Io::Plain(stream))
         };
         let timed_out = |_| io::Error::from(io::ErrorKind::TimedOut);
         let io = tokio::time::timeout(most, connect).await.map_err(timed_out)??;
@@ -151,7 +144,9 @@ impl Place {
     fn of(server: &Upstream, address: SocketAddr) -> Self {
         Self {
             address,
-            tls_name: server.tls().then(|| server.server_name().into()),
+            tls: server
+                .tls()
+                .then(|| (server.server_name().into(), server.trust().cloned())),
         }
     }
 }

@@ -131,6 +131,8 @@ async fn next(client: &mut Client, connection: &mut Connection, upload: &Upload)
         if !unsent.is_empty() {
             return Pin::new(&mut *connection).poll_write(cx, unsent).map(Event::Sent);
         }
+        // TLS may hold back what it has taken. Where that fails, the next read says so.
+        let _ = Pin::new(&mut *connection).poll_flush(cx);
         if upload.complete {
             client.poll_gone(cx).map(|()| Event::ClientGone)
         } else {

@@ -8,9 +8,11 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::Semaphore;
 
 use super::client::Client;
+use super::secure::{self, Door};
 use super::{Forwarder, refusal, session};
 use crate::crowd::TurnedAway;
 use crate::error::Refusal;
+use crate::tls::Wire;
 
 /// Out of descriptors, most likely: accepting at once again would spin, and what ends meanwhile gives some back.
 const PAUSE_AFTER_ERROR: Duration = Duration::from_millis(50);
@@ -18,8 +20,8 @@ const PAUSE_AFTER_ERROR: Duration = Duration::from_millis(50);
 /// Connections that are told why they are turned away, at a time; who comes beyond that just finds the door shut.
 const FAREWELLS_MAX: usize = 256;
 
-/// Accepts until the edge stops. What was accepted goes on by itself.
-pub(crate) async fn serve(forwarder: Arc<Forwarder>, listener: TcpListener) {
+/// Accepts until the edge stops. What was accepted goes on by itself. `door`: what is there for TLS.
+pub(crate) async fn serve(forwarder: Arc<Forwarder>, listener: TcpListener, door: Option<Arc<Door>>) {
     let plane = forwarder.plane.clone();
     let mut failing = false;
     let farewells = Arc::new(Semaphore::new(FAREWELLS_MAX));
@@ -31,9 +33,18 @@ pub(crate) async fn serve(forwarder: Arc<Forwarder>, listener: TcpListener) {
         match accepted {
             Ok((stream, address)) => {
                 failing = false;
-                match plane.crowd.enter(address.ip()) {
-                    Ok(guest) => drop(tokio::spawn(session::run(forwarder.clone(), stream, address, guest))),
-                    Err(reason) => turn_away(&forwarder, &farewells, (stream, address), reason),
+                match (plane.crowd.enter(address.ip()), &door) {
+                    (Ok(guest), None) => {
+                        let served = session::run(forwarder.clone(), Wire::Plain(stream), address, guest);
+                        drop(tokio::spawn(served));
+                    }
+                    (Ok(guest), Some(door)) => {
+                        let served = secure::run(forwarder.clone(), door.clone(), stream, address, guest);
+                        drop(tokio::spawn(served));
+                    }
+                    (Err(reason), None) => turn_away(&forwarder, &farewells, (stream, address), reason),
+                    // Telling it would cost a handshake.
+                    (Err(_), Some(_)) => plane.metrics.refused(Refusal::TooManyConnections),
                 }
             }
             Err(error) => {
@@ -60,7 +71,7 @@ fn turn_away(
     };
     let forwarder = forwarder.clone();
     tokio::spawn(async move {
-        let mut client = Client::new(stream, address, forwarder.plane.timeouts.client);
+        let mut client = Client::new(Wire::Plain(stream), address, forwarder.plane.timeouts.client);
         refusal::send_without_request(&mut client, Refusal::TooManyConnections, &forwarder.plane).await;
         drop(farewell);
     });

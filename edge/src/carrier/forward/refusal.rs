@@ -7,6 +7,7 @@ use super::inbound::{Framing, Inbound};
 use crate::error::Refusal;
 use crate::exchange::Exchange;
 use crate::plane::Plane;
+use crate::rewrite::HSTS;
 
 /// Answers a request of which `body` may still be on its way; true where the connection may carry another.
 ///
@@ -52,6 +53,9 @@ fn bytes(refusal: Refusal, exchange: Option<&Exchange>, terms: Terms) -> Vec<u8>
         }
         if let Some((name, value)) = exchange.response_added() {
             line(&mut bytes, name.as_str(), value.as_bytes());
+        }
+        if let Some(value) = exchange.hsts() {
+            line(&mut bytes, HSTS, value.as_bytes());
         }
         if let Some(standing) = exchange.standing() {
             standing.each(|name, value| line(&mut bytes, name, value));

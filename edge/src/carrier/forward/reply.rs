@@ -16,7 +16,7 @@ use super::scratch::{self, Filled};
 use crate::exchange::Exchange;
 use crate::limits::standing::Standing;
 use crate::middleware::HeaderChanges;
-use crate::rewrite::{UNBUFFERED, is_event_stream};
+use crate::rewrite::{HSTS, UNBUFFERED, is_event_stream};
 
 /// A head is a few hundred bytes; whoever sends more is not a server we know.
 const HEAD_BYTES_MAX: usize = 64 * 1024;
@@ -326,9 +326,16 @@ fn parse(bytes: &[u8], terms: Terms, exchange: &Exchange, is_upgrade: bool) -> O
     let standing = exchange.standing();
     copy_headers(
         response.headers,
-        (exchange.response_changes(), standing.is_some()),
+        (
+            exchange.response_changes(),
+            standing.is_some(),
+            exchange.hsts().is_some(),
+        ),
         &mut head,
     );
+    if let Some(value) = exchange.hsts() {
+        line(&mut head, HSTS, value.as_bytes());
+    }
     line(&mut head, "x-request-id", exchange.request_id());
     if let Some(standing) = standing {
         standing.each(|name, value| line(&mut head, name, value));
@@ -371,7 +378,11 @@ fn form_for(framing: &Framing, terms: Terms, shortens: bool) -> Form {
 }
 
 /// Everything but what concerns the connection, the framing, and what the edge says itself.
-fn copy_headers(headers: &[httparse::Header<'_>], (changes, has_standing): (&HeaderChanges, bool), head: &mut Vec<u8>) {
+fn copy_headers(
+    headers: &[httparse::Header<'_>],
+    (changes, has_standing, has_hsts): (&HeaderChanges, bool, bool),
+    head: &mut Vec<u8>,
+) {
     let mut has_date = false;
     let mut is_stream = false;
     let nominated = Nominated::of(connection_lines(headers));
@@ -381,6 +392,7 @@ fn copy_headers(headers: &[httparse::Header<'_>], (changes, has_standing): (&Hea
             4 => has_date |= name.eq_ignore_ascii_case(b"date"),
             12 if name.eq_ignore_ascii_case(b"content-type") => is_stream = is_event_stream(header.value),
             12 if name.eq_ignore_ascii_case(b"x-request-id") => continue,
+            25 if has_hsts && name.eq_ignore_ascii_case(HSTS.as_bytes()) => continue,
             // What the key has left counts, not what the server's own client has.
             _ if has_standing && Standing::owns(name) => continue,
             _ => {}

@@ -14,7 +14,6 @@ use std::sync::Arc;
 use std::task::{Context, Poll};
 use std::time::{Duration, Instant};
 
-use tokio::net::TcpStream;
 use tokio::time::Sleep;
 
 use super::client::Client;
@@ -23,6 +22,7 @@ use super::scratch::Filled;
 use super::{Begun, Forwarder, refusal};
 use crate::crowd::Guest;
 use crate::error::Refusal;
+use crate::tls::Wire;
 
 /// A kept-alive client that says nothing for so long is let go; the SDKs' pools keep theirs for less.
 const IDLE_MAX: Duration = Duration::from_secs(75);
@@ -33,7 +33,7 @@ enum Event {
     TooLate,
 }
 
-pub(super) async fn run(forwarder: Arc<Forwarder>, stream: TcpStream, address: SocketAddr, _guest: Guest) {
+pub(super) async fn run(forwarder: Arc<Forwarder>, stream: Wire, address: SocketAddr, _guest: Guest) {
     let plane = &forwarder.plane;
     let _counted = plane.in_flight.enter();
     let mut client = Client::new(stream, address, plane.timeouts.client);
@@ -59,6 +59,9 @@ pub(super) async fn run(forwarder: Arc<Forwarder>, stream: TcpStream, address: S
         if !goes_on || plane.stop.is_stopping() {
             break;
         }
+    }
+    if !client.is_cut {
+        client.stream.say_goodbye();
     }
 }
 

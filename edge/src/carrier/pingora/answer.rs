@@ -10,6 +10,7 @@ use super::leftover;
 use crate::error::Refusal;
 use crate::exchange::Exchange;
 use crate::request_id::X_REQUEST_ID;
+use crate::rewrite::HSTS;
 
 /// Sends a refusal. What the client is still sending is read first where it is little, so that the connection stays
 /// usable; else the answer goes out at once and the connection ends.
@@ -39,6 +40,9 @@ pub(super) fn change(head: &mut ResponseHeader, exchange: &Exchange) -> Result<(
     }
     for (name, value) in exchange.response_changes().each() {
         head.insert_header(name, value)?;
+    }
+    if let Some(value) = exchange.hsts() {
+        head.insert_header(HSTS, value)?;
     }
     if let Some((name, value)) = exchange.response_added() {
         head.append_header(name, value)?;

@@ -1,0 +1,107 @@
+//! A client's stream, plain or under TLS.
+//!
+//! A plain stream costs what a socket costs; what TLS needs is behind a pointer. Sending is driven from the socket's
+//! readiness in both cases, so that a client that takes a little of its answer is told from one that takes nothing.
+
+use std::io::{self, IoSlice, Write};
+use std::pin::Pin;
+use std::task::{Context, Poll};
+
+use tokio::io::{AsyncRead, ReadBuf};
+use tokio::net::TcpStream;
+use tokio_rustls::server::TlsStream;
+
+pub(crate) enum Wire {
+    Plain(TcpStream),
+    Tls(Box<TlsStream<TcpStream>>),
+}
+
+impl Wire {
+    /// Sends what the kernel takes now, from the front of `left`. Done once all of it has left, and not only been
+    /// encrypted.
+    ///
+    /// # Errors
+    /// `WouldBlock` where the rest must wait for [`Wire::writable`].
+    pub(crate) fn try_send(&mut self, left: &mut &[u8]) -> io::Result<()> {
+        match self {
+            Self::Plain(socket) => {
+                while !left.is_empty() {
+                    let sent = nonzero(socket.try_write(left)?)?;
+                    *left = &left[sent..];
+                }
+                Ok(())
+            }
+            Self::Tls(stream) => {
+                let (socket, session) = stream.get_mut();
+                loop {
+                    while session.wants_write() {
+                        nonzero(session.write_tls(&mut Unblocking(socket))?)?;
+                    }
+                    if left.is_empty() {
+                        return Ok(());
+                    }
+                    let taken = nonzero(session.writer().write(left)?)?;
+                    *left = &left[taken..];
+                }
+            }
+        }
+    }
+
+    pub(crate) async fn writable(&self) -> io::Result<()> {
+        match self {
+            Self::Plain(socket) => socket.writable().await,
+            Self::Tls(stream) => stream.get_ref().0.writable().await,
+        }
+    }
+
+    /// Says that nothing was cut off. Not waited for: who does not read has no use for it.
+    pub(crate) fn say_goodbye(&mut self) {
+        if let Self::Tls(stream) = self {
+            stream.get_mut().1.send_close_notify();
+            let _ = self.try_send(&mut &[][..]);
+        }
+    }
+}
+
+fn nonzero(bytes: usize) -> io::Result<usize> {
+    match bytes {
+        0 => Err(io::ErrorKind::WriteZero.into()),
+        bytes => Ok(bytes),
+    }
+}
+
+/// Writes what can be written now.
+struct Unblocking<'a>(&'a TcpStream);
+
+impl Write for Unblocking<'_> {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        self.0.try_write(bytes)
+    }
+
+    fn write_vectored(&mut self, pieces: &[IoSlice<'_>]) -> io::Result<usize> {
+        self.0.try_write_vectored(pieces)
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+impl AsyncRead for Wire {
+    fn poll_read(self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
+        match self.get_mut() {
+            Self::Plain(socket) => Pin::new(socket).poll_read(cx, buf),
+            Self::Tls(stream) => Pin::new(stream).poll_read(cx, buf),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_plain_stream_is_no_larger_than_its_socket() {
+        assert_eq!(size_of::<Wire>(), size_of::<TcpStream>());
+    }
+}
