@@ -240,6 +240,7 @@ def test_only_the_token_opens_it(start):
         for token in ("", "Bearer wrong", f"Basic {TOKEN}"):
             reply = httpx.request(method, store.aggregator.url + path, headers={"Authorization": token})
             assert reply.status_code == 401, (path, token)
+    store.aggregator.stop()
     closed = start(environment={})
     assert closed.http.get("/admin/responses").status_code == 403
 
@@ -273,7 +274,7 @@ def test_a_configuration_says_where_and_how(start, tmp_path):
         aggregator.stop()
     folder = tmp_path / "data"
     assert stat.S_IMODE(folder.stat().st_mode) == 0o700
-    assert {stat.S_IMODE(path.stat().st_mode) for path in folder.iterdir()} == {0o600}
+    assert {(path.is_dir(), stat.S_IMODE(path.stat().st_mode)) for path in folder.rglob("*")} == {(False, 0o600), (True, 0o700)}
     # Without its key it does not start, and says why.
     refused = subprocess.run(
         [binary(), "aggregator", "--mappings", tmp_path, "--port", "0", "--db-path", folder / "responses.db"],
