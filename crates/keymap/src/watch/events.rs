@@ -87,14 +87,16 @@ impl Identity {
 
 /// Begins to watch the folder's entries; the watcher ends when dropped.
 pub(super) fn arm(folder: &Path, signals: &Arc<Signals>) -> notify::Result<RecommendedWatcher> {
-    let (watched, signals) = (folder.to_owned(), Arc::clone(signals));
+    // Events name their files absolutely, however the folder was named.
+    let folder = std::path::absolute(folder).map_err(notify::Error::io)?;
+    let (watched, signals) = (folder.clone(), Arc::clone(signals));
     let handler = move |event: notify::Result<Event>| match event {
         Ok(event) => signs(&event, &watched, &mut |sign| signals.give(sign)),
         Err(_) => signals.give(Sign::Unclear),
     };
     let config = notify::Config::default().with_follow_symlinks(false);
     let mut watcher = RecommendedWatcher::new(handler, config)?;
-    watcher.watch(folder, RecursiveMode::NonRecursive)?;
+    watcher.watch(&folder, RecursiveMode::NonRecursive)?;
     Ok(watcher)
 }
 
@@ -200,6 +202,19 @@ mod tests {
             &mut |sign| given.push(sign),
         );
         assert_eq!(given, [Sign::Unclear]);
+    }
+
+    #[test]
+    fn a_folder_that_is_named_relatively_has_its_events_too() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let here = std::env::current_dir().expect("a working directory");
+        let up: PathBuf = here.components().skip(1).map(|_| "..").collect();
+        let relative = up.join(folder.path().strip_prefix("/").expect("absolute"));
+        let (signals, signs) = Signals::new();
+        let _watcher = arm(&relative, &signals).expect("armed");
+        std::fs::write(folder.path().join("a.yml"), "").expect("written");
+        let sign = signs.recv_timeout(std::time::Duration::from_secs(10)).expect("a sign");
+        assert!(matches!(sign, Sign::Touched { name, .. } if &*name == "a.yml"));
     }
 
     #[test]
