@@ -27,7 +27,8 @@ def main():
     arguments = parser.parse_args()
 
     server = xllamacpp.Server(parameters(arguments))
-    print("listening", server.listening_address, flush=True)
+    # One write: the server logs to the same file meanwhile, and print's several may be parted by its lines.
+    os.write(sys.stdout.fileno(), f"listening {server.listening_address}\n".encode())
     threading.Thread(target=end_with_standard_input, daemon=True).start()
     threading.Event().wait()
 
