@@ -3,6 +3,7 @@
 import json
 import os
 import random
+import re
 import signal
 import sys
 import threading
@@ -150,6 +151,29 @@ def test_a_server_that_is_continued_is_taken_back(farm, start_edge):
     eventually(lambda: status() == 503, 20, "a refusal")
     os.kill(farm.hung.process.child.pid, signal.SIGCONT)
     eventually(lambda: status() == 200, 20, "the server's return")
+
+
+def test_servers_are_checked_before_anybody_asks(tmp_path, start_edge):
+    server = Llama(tmp_path, "one", TINY, *FLAGS)
+    try:
+        dead = f"http://127.0.0.1:{free_port()}"
+        (start_edge.mappings / "farm.yml").write_text(mapping([server.url, dead], healthCheck=CHECK))
+        edge = start_edge()
+
+        def states():
+            lines = edge.operator.get("/metrics").text.splitlines()
+            found = (re.match(r'conclave_edge_server_state{server="(.*)",service="farm",state="(.*)"} 1', line)
+                     for line in lines)
+            return dict(line.groups() for line in found if line)
+
+        eventually(lambda: states() == {server.url: "up", dead: "down"}, 20, "both states")
+        assert edge.http.get("/v1/models", headers=HEADERS).status_code == 200
+        picks = f'conclave_edge_server_picks_total{{server="{server.url}",service="farm"}} 1'
+        eventually(lambda: picks in edge.operator.get("/metrics").text, what=picks)
+        edge.remove("farm.yml")
+        eventually(lambda: not states(), 20, "the end of the checks")
+    finally:
+        server.stop()
 
 
 def prompt_tokens(edge, salt):

@@ -15,12 +15,15 @@ import pytest
 
 from harness import llama
 from harness.conclave import Aggregator, Edge, binary
+from harness.disk import fill, small_disk
 from harness.journal import all_bytes, dump
 from harness.mapping import keyed, mapping
 from harness.origin import Answer, Origin
 from harness.process import eventually
+from harness.store import every_row
 
 KEY = "CANARY-KEY-9d3f"
+TOKEN = "admin-token-of-the-tests"
 PROMPT = "canary prompt: seven green bottles"
 CLIENTS = 8
 
@@ -124,6 +127,30 @@ def test_after_a_kill_the_journal_holds_what_each_client_has(tiny, tmp_path, kil
             assert kept.get("outcome") in (None, "complete"), "nobody but the kill ended it"
     # A record that the kill tore is told of, and nothing else is missing.
     assert all("Torn" in gap or "torn" in gap.lower() for gap in gaps), gaps
+    each_is_stored_once(tmp_path, journal, by_id, received)
+
+
+def each_is_stored_once(folder, journal, kept, received):
+    """Ingest makes one row of each exchange that the journal holds, and says of each how it ended."""
+    (folder / "none").mkdir()
+    aggregator = Aggregator(
+        folder / "none", folder, "--journal", journal, "--db-path", folder / "responses.db",
+        environment={"ADMIN_TOKEN": TOKEN},
+    )
+    try:
+        eventually(lambda: len(every_row(aggregator, TOKEN)) >= len(kept), what="all rows", seconds=120)
+        rows = {row["request_id"]: row for row in every_row(aggregator, TOKEN)}
+        assert len(every_row(aggregator, TOKEN)) == len(rows), "each once"
+    finally:
+        aggregator.stop()
+    assert rows.keys() == kept.keys()
+    for request_id, exchange in kept.items():
+        row = rows[request_id]
+        expected = exchange.get("outcome") or "interrupted"
+        assert (row["status"], row["response_bytes"]) == (expected, len(exchange["response"])), request_id
+        assert not row["lossy"] or row["status"] == "interrupted", row
+    for call in received:
+        assert rows[call.request_id]["status"] == "complete" or not call.whole
 
 
 @pytest.mark.llama
@@ -161,23 +188,11 @@ def test_what_is_kept_is_what_the_client_printed_and_no_key(tiny, tmp_path):
     assert modes == {0o600} and stat.S_IMODE((journal / "edge").stat().st_mode) == 0o700
 
 
-@pytest.fixture
-def small_disk(tmp_path):
-    """A file system of one MiB."""
-    folder = tmp_path / "disk"
-    folder.mkdir()
-    mounted = subprocess.run(["mount", "-t", "tmpfs", "-o", "size=1m", "tmpfs", folder], capture_output=True, check=False)
-    if mounted.returncode:
-        pytest.skip(f"no file system may be mounted here: {mounted.stderr.decode().strip()}")
-    yield folder
-    subprocess.run(["umount", folder], check=True)
-
-
 @pytest.mark.parametrize("loss, while_full", [("drop", 200), ("refuse", 503)])
-def test_a_full_disk_costs_what_was_agreed_and_no_more(small_disk, tmp_path, loss, while_full):
-    mappings, journal = tmp_path / "mappings", small_disk / "journal"
+def test_a_full_disk_costs_what_was_agreed_and_no_more(tmp_path, loss, while_full):
+    mappings, journal = tmp_path / "mappings", tmp_path / "disk" / "journal"
     mappings.mkdir()
-    with Origin(lambda request: Answer(200, body=b"{}")) as origin:
+    with small_disk(tmp_path / "disk", mib=1) as disk, Origin(lambda request: Answer(200, body=b"{}")) as origin:
         (mappings / "alice.yml").write_text(keyed("alice", KEY, origin.url))
         edge = Edge(mappings, tmp_path, "--journal", journal, "--capture-loss", loss)
 
@@ -187,25 +202,15 @@ def test_a_full_disk_costs_what_was_agreed_and_no_more(small_disk, tmp_path, los
             return edge.http.post("/v1/chat/completions", content=chat("x" * 8192), headers=headers).status_code
 
         assert ask("before") == 200
-        fill(small_disk / "ballast")
+        fill(disk / "ballast")
         eventually(lambda: ask("filling") == while_full and "errors_total 0" not in capture_metrics(edge), what="a full disk")
         assert [ask("full") for _ in range(5)] == [while_full] * 5
-        (small_disk / "ballast").unlink()
+        (disk / "ballast").unlink()
         # The file system is left alone for a moment after it refused.
         eventually(lambda: ask("after") == 200 and kept(journal, "after"), what="room")
         edge.stop()
-    names = {exchange.get("request_id") for exchange in dump(journal / "edge")[0]}
+        names = {exchange.get("request_id") for exchange in dump(journal / "edge")[0]}
     assert {"before", "after"} <= names and "full" not in names
-
-
-def fill(path):
-    with open(path, "wb", buffering=0) as ballast:
-        for size in (65536, 4096, 1):
-            try:
-                while True:
-                    ballast.write(b"x" * size)
-            except OSError:
-                continue
 
 
 def kept(journal, name):
@@ -218,16 +223,19 @@ def capture_metrics(edge):
 
 
 def test_a_journal_that_cannot_be_had_stops_the_start(start_edge, tmp_path):
-    journal = tmp_path / "journal"
-    start_edge("--journal", journal)
-    for folder, reason in ((journal, "another process holds"), (tmp_path / "file" / "x", "cannot")):
-        (tmp_path / "file").write_text("")
-        done = subprocess.run(
-            [binary(), "edge", "--listen", "127.0.0.1:0", "--admin", "none", "--aggregator", "none",
-             "--mappings", start_edge.mappings, "--journal", folder],
-            capture_output=True, text=True, timeout=20, check=False,
-        )  # fmt: skip
-        assert done.returncode != 0 and reason in done.stderr and "--journal" in done.stderr, done.stderr
+    (tmp_path / "file").write_text("")
+    done = subprocess.run(
+        [binary(), "edge", "--listen", "127.0.0.1:0", "--admin", "none", "--aggregator", "none",
+         "--mappings", start_edge.mappings, "--journal", tmp_path / "file" / "x"],
+        capture_output=True, text=True, timeout=20, check=False,
+    )  # fmt: skip
+    assert done.returncode != 0 and "cannot" in done.stderr and "--journal" in done.stderr, done.stderr
+
+
+def test_two_edges_never_write_one_folder(start_edge, tmp_path):
+    for expected in (["edge"], ["edge", "edge-2"]):
+        start_edge("--journal", tmp_path / "journal")
+        assert sorted(folder.name for folder in (tmp_path / "journal").iterdir()) == expected
 
 
 @pytest.mark.llama

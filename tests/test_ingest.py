@@ -1,10 +1,14 @@
 """From a client's screen to the store: what official clients printed is what the aggregator has, byte for byte."""
 
 import base64
+import http.client
 import json
+import random
 import re
 import signal
 import struct
+import threading
+import time
 from types import SimpleNamespace
 
 import httpx
@@ -13,9 +17,11 @@ import pytest
 
 from harness import llama
 from harness.conclave import Aggregator, Edge
+from harness.disk import fill, small_disk
 from harness.mapping import keyed
 from harness.origin import Answer, Origin
 from harness.process import eventually
+from harness.store import every_row
 
 TOKEN = "admin-token-of-the-tests"
 KEY = "CANARY-KEY-71aa"
@@ -86,6 +92,9 @@ class Kept:
     def one(self, **filters):
         (entry,) = self.stored(1, **filters)
         return SimpleNamespace(**entry)
+
+    def held(self):
+        return self.admin("/admin/responses/stats")["responses"]
 
     def metric(self, name):
         page = httpx.get(f"{self.aggregator.url}/metrics", timeout=10).text
@@ -192,6 +201,7 @@ def test_an_embedding(kept):
         list(struct.unpack(f"<{len(raw) // 4}f", raw)) if (raw := decoded(vector)) else vector for vector in vectors
     ]
     assert as_floats == [item.embedding for item in answer.data]
+    assert (entry.embeddings, entry.embedding_dimensions) == (2, len(as_floats[0]))
     assert kept.one(text="fish").id == entry.id
 
 
@@ -237,20 +247,92 @@ def test_what_was_written_while_the_aggregator_was_down_is_caught_up_with(thinke
     assert thinker.metric("conclave_ingest_gaps_total") == 0
 
 
-def test_whatever_is_killed_each_exchange_is_there_once(thinker):
-    """The aggregator while it ingests; then the edge, in the middle of a stream."""
-    count = 0
-    for kill in range(6):
-        for _ in range(10):
-            printed(thinker.client("thinker").chat.completions.create(model="thinker", messages=HELLO, stream=True))
-            count += 1
-        thinker.aggregator.process.child.send_signal(signal.SIGKILL)
-        thinker.aggregator.process.child.wait(10)
-        thinker.aggregator.stop()
-        thinker.start_aggregator()
-    entries = thinker.stored(count)
-    assert len({entry["id"] for entry in entries}) == count
-    assert {(entry["text"], entry["status"], entry["lossy"]) for entry in entries} == {("It is wide 🌊", "complete", False)}
+class Asking:
+    """Clients that ask, one exchange after the other, until they are told to stop."""
+
+    def __init__(self, address, clients=3):
+        self.address, self.asked, self.stopped = address, [], threading.Event()
+        self.threads = [threading.Thread(target=self.ask, args=(number,)) for number in range(clients)]
+        for thread in self.threads:
+            thread.start()
+
+    def ask(self, number):
+        body = json.dumps({"model": "thinker", "messages": HELLO, "stream": True})
+        connection = http.client.HTTPConnection(*self.address, timeout=30)
+        # Some dozens a second: more is there to be stored whenever the aggregator is killed.
+        while not self.stopped.wait(0.03):
+            name = f"{number}-{len(self.asked)}"
+            headers = {"Authorization": f"Bearer {KEY}-thinker", "Content-Type": "application/json", "X-Request-Id": name}
+            connection.request("POST", "/v1/chat/completions", body, headers)
+            assert connection.getresponse().read().endswith(b"[DONE]\n\n")
+            self.asked.append(name)
+        connection.close()
+
+    def stop(self):
+        self.stopped.set()
+        for thread in self.threads:
+            thread.join(60)
+
+
+@pytest.mark.parametrize("kills", [6, pytest.param(200, marks=pytest.mark.full)])
+def test_an_aggregator_that_is_killed_while_it_ingests_stores_the_same_rows_once(tmp_path, kills):
+    """Journals are kept, so that a second aggregator can say what one that nobody killed would have stored."""
+    moment = random.Random(kills)
+    with Origin(thinking_origin) as origin:
+        kept = Kept(tmp_path, {"thinker": origin.url}, "--keep-journal")
+        asking = Asking(kept.edge.address)
+        try:
+            for _ in range(kills):
+                eventually(lambda: kept.metric("conclave_ingest_stored_total") > 0, what="a row", seconds=30)
+                time.sleep(moment.random() * 0.2)  # Where it dies is to be left to chance.
+                kept.aggregator.process.child.send_signal(signal.SIGKILL)
+                kept.aggregator.process.child.wait(10)
+                kept.aggregator.stop()
+                kept.start_aggregator()
+        finally:
+            asking.stop()
+        count = len(asking.asked)
+        rows = lambda: every_row(kept.aggregator, TOKEN)
+        eventually(lambda: kept.held() >= count, what=f"{count} rows", seconds=300)
+        stored = rows()
+        kept.stop()
+        (tmp_path / "store").rename(tmp_path / "killed")
+        kept.start_aggregator()
+        eventually(lambda: kept.held() >= count, what="the rows of one that nobody killed", seconds=300)
+        undisturbed = rows()
+        kept.aggregator.stop()
+    print(f"{kills} kills, {count} exchanges")
+    assert sorted(row["request_id"] for row in stored) == sorted(asking.asked), "each once"
+    assert stored == undisturbed
+    assert {(row["status"], row["lossy"], row["finish_reason"]) for row in stored} == {("complete", False, "stop")}
+
+
+@pytest.mark.full
+def test_a_store_whose_disk_is_full_catches_up_once_there_is_room(tmp_path):
+    with small_disk(tmp_path / "store", mib=64) as disk, Origin(thinking_origin) as origin:
+        kept = Kept(tmp_path, {"thinker": origin.url})
+        asking = Asking(kept.edge.address)
+        try:
+            eventually(lambda: kept.metric("conclave_ingest_stored_total") > 10, what="rows", seconds=30)
+            fill(disk / "ballast")
+            eventually(lambda: kept.metric("conclave_ingest_failures_total") > 0, what="a full disk", seconds=60)
+            failures, asked = kept.metric("conclave_ingest_failures_total"), len(asking.asked)
+            # Requests pass, and what was stored can be read.
+            eventually(lambda: kept.metric("conclave_ingest_failures_total") > failures, what="another try", seconds=30)
+            eventually(lambda: len(asking.asked) > asked + 50, what="requests", seconds=30)
+            assert every_row(kept.aggregator, TOKEN)
+        finally:
+            asking.stop()
+        (disk / "ballast").unlink()
+        rows = lambda: every_row(kept.aggregator, TOKEN)
+        eventually(lambda: kept.held() >= len(asking.asked), what="all rows", seconds=60)
+        kept.stop()
+        assert "rows cannot be stored" in kept.aggregator.process.output
+        kept.start_aggregator()
+        stored = rows()
+        kept.aggregator.stop()
+    assert sorted(row["request_id"] for row in stored) == sorted(asking.asked), "each once"
+    assert {(row["status"], row["lossy"]) for row in stored} == {("complete", False)}
 
 
 @pytest.mark.llama

@@ -14,7 +14,9 @@ import pytest
 import yaml
 
 from harness.conclave import Edge
+from harness.mapping import keyed
 from harness.origin import Answer, Origin, chat_completion
+from harness.process import eventually
 
 HELLO = [{"role": "user", "content": "Say something about the sea."}]
 JS = Path(__file__).parent / "js"
@@ -166,3 +168,22 @@ def test_the_metrics_tell_how_requests_went(edge, origin):
     while missing := [line for line in wanted if line not in edge.operator.get("/metrics").text]:
         assert time.monotonic() < deadline, missing
         time.sleep(0.02)
+
+
+@pytest.mark.llama
+def test_tokens_are_counted_for_the_metrics_where_that_is_asked_for(start_edge, llamas):
+    plain, counting = start_edge(), start_edge("--count-tokens")
+    name = "a.yml"
+    plain.put(name, keyed("a", "sk-limited", llamas.tiny.url))
+    eventually(lambda: counting.health()["mappings"]["keys"] == 1, what="the same folder's key")
+    told = {"input": 0, "output": 0}
+    for stream in (False, True):
+        assert ask(plain.url, stream=stream).status_code == 200
+        answer = ask(counting.url, stream=stream)
+        assert not any(header.startswith("x-ratelimit") for header in answer.headers)
+        usage = ask(llamas.tiny.url).json()["usage"]
+        told["input"] += usage["prompt_tokens"]
+        told["output"] += usage["completion_tokens"]
+    lines = [f'conclave_edge_tokens_total{{direction="{way}",router="a"}} {count}' for way, count in told.items()]
+    eventually(lambda: all(line in counting.operator.get("/metrics").text for line in lines), what=f"{lines}")
+    assert "conclave_edge_tokens_total" not in plain.operator.get("/metrics").text

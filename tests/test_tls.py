@@ -25,7 +25,7 @@ class Authority:
             "-subj", f"/CN={name}", "-keyout", f"{name}.key", "-out", f"{name}.pem",
         )
 
-    def issue(self, name, hosts):
+    def issue(self, name, hosts, days=10):
         """Writes NAME.pem and NAME.key; what was there is replaced as a whole, the certificate first."""
         openssl(
             self.folder, "req", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-noenc", "-subj", f"/CN={name}",
@@ -34,7 +34,7 @@ class Authority:
         (self.folder / "names").write_text("subjectAltName=" + ",".join(f"DNS:{host}" for host in hosts))
         openssl(
             self.folder, "x509", "-req", "-in", f"{name}.csr", "-CA", f"{self.name}.pem", "-CAkey", f"{self.name}.key",
-            "-CAcreateserial", "-days", "10", "-extfile", "names", "-out", f"{name}.pem.new",
+            "-CAcreateserial", "-days", str(days), "-extfile", "names", "-out", f"{name}.pem.new",
         )
         for kind in ("pem", "key"):
             (self.folder / f"{name}.{kind}.new").rename(self.folder / f"{name}.{kind}")

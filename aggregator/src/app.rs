@@ -15,10 +15,13 @@ use crate::catalogue::Catalogue;
 use crate::config::AggregatorConfig;
 use crate::config_file::{ConfigFile, ConfigFollower, CurrentConfig, InferenceAuth};
 use crate::council::{Council, LibraryFollower};
+use crate::desk::Desk;
+use crate::door::Door;
 use crate::fleet::{Fleet, Upstream};
-use crate::gateway::{Gateway, Guard, Tap};
+use crate::gateway::{Gateway, Guard, Tap, Watched};
+use crate::history;
 use crate::ingest;
-use crate::metrics::Metrics;
+use crate::metrics::{Metrics, Requests};
 use crate::router::{AppState, router};
 use crate::server;
 use crate::stats::{self, StatsBoard};
@@ -38,13 +41,27 @@ impl Aggregator {
     /// # Errors
     /// [`StartError`], where the address, the HTTP client or the journal cannot be had.
     pub async fn bind(config: AggregatorConfig, feed: MappingFeed) -> Result<Bound, StartError> {
+        Self::bind_on(config, feed, None).await
+    }
+
+    /// The same on a socket that a service manager opened, wherever that listens.
+    ///
+    /// # Errors
+    /// As for [`Aggregator::bind`].
+    pub async fn bind_on(
+        config: AggregatorConfig,
+        feed: MappingFeed,
+        given: Option<std::net::TcpListener>,
+    ) -> Result<Bound, StartError> {
         let asked = format!("{}:{}", config.host, config.port);
-        let listener = TcpListener::bind((config.host.as_str(), config.port))
-            .await
-            .map_err(|source| StartError::Bind {
-                asked: asked.clone(),
-                source,
-            })?;
+        let listener = match given {
+            Some(given) => given.set_nonblocking(true).and_then(|()| TcpListener::from_std(given)),
+            None => TcpListener::bind((config.host.as_str(), config.port)).await,
+        };
+        let listener = listener.map_err(|source| StartError::Bind {
+            asked: asked.clone(),
+            source,
+        })?;
         let addr = listener
             .local_addr()
             .map_err(|source| StartError::Bind { asked, source })?;
@@ -139,6 +156,7 @@ impl Bound {
         let council = Council::new(Arc::clone(&settings));
         let follower = LibraryFollower::new(&council, Arc::clone(&catalogue));
         tasks.spawn("council templates watch", follower.run(tasks.stop_signal()));
+        let desk = Arc::new(Desk::new(feed.folder()));
         let (fleet, hurries) = Fleet::new(upstream);
         let fleet = Arc::new(fleet);
         let sources = Sources {
@@ -150,14 +168,35 @@ impl Bound {
         let poller = Poller::new(config.backends, rules, sources, client, published);
         tasks.spawn("backend poller", poller.run(tasks.stop_signal()));
         stats::spawn(&mut tasks, config.stats, &board);
-        let gateway = Arc::new(Gateway::new(Arc::clone(&fleet), identity.clone(), guard, tap, council));
+        let keeper = history::keep(
+            Arc::clone(&desk.history),
+            Arc::clone(&fleet),
+            Arc::clone(&board),
+            tasks.stop_signal(),
+        );
+        tasks.spawn("history", keeper);
+        let ledger = tap.as_ref().map(Tap::ledger);
+        let requests = Arc::<Requests>::default();
+        let watched = Watched {
+            metrics: Arc::clone(&requests),
+            tracer: config.tracer.clone(),
+        };
+        let gateway = Gateway::new(Arc::clone(&fleet), identity.clone(), guard, (tap, watched), council);
+        let gateway = Arc::new(gateway);
         let ingest = config.ingest.zip(store.clone());
         let metrics = Metrics {
+            requests,
+            tracer: config.tracer,
             ingest: ingest.and_then(|(config, store)| ingest::spawn(&mut tasks, &config, store)),
+            ledger,
         };
+        let mut hosts = config.allowed_hosts;
+        hosts.allow(&config.host);
+        let door = Door::new(Arc::clone(&settings), hosts);
         let working = Arc::clone(&fleet);
         let routes = router(AppState {
             gateway,
+            desk,
             catalogue,
             fleet,
             settings,
@@ -165,6 +204,7 @@ impl Bound {
             identity,
             store,
             metrics,
+            door,
         });
         tasks.spawn(
             "listener",

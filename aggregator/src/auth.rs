@@ -1,4 +1,5 @@
-//! Who may use the admin endpoints: whoever brings the token. Without one configured nobody may.
+//! Who may use the admin endpoints: whoever brings the token. Without one configured nobody may. Routes stand behind
+//! [`crate::door`], which asks here.
 
 use axum::http::header::{AUTHORIZATION, HeaderMap};
 
@@ -6,6 +7,11 @@ use crate::config_file::AdminAuth;
 use crate::error::ApiError;
 
 const SCHEME: &[u8] = b"Bearer ";
+
+/// Whether something was brought that could be a token, right or wrong.
+pub(crate) fn brings_token(headers: &HeaderMap) -> bool {
+    headers.contains_key(AUTHORIZATION)
+}
 
 /// Whether a request with these headers may go on.
 ///

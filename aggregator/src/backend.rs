@@ -12,6 +12,7 @@ mod health;
 mod identity;
 mod keys;
 mod poller;
+mod price;
 mod provider;
 mod publisher;
 mod roster;
@@ -24,7 +25,9 @@ pub use keys::BackendKeys;
 pub use targets::SkipPatterns;
 
 pub(crate) use client::{Client, install_crypto_provider, root_cause};
+pub(crate) use feed::MappingFolder;
 pub(crate) use identity::Identity;
 pub(crate) use poller::{Poller, Sources};
+pub(crate) use price::{Price, Prices};
 pub(crate) use spec::{BackendId, BackendKind, Origin, Spec};
 pub(crate) use targets::{BackendUrl, TargetRules};

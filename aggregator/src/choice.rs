@@ -5,7 +5,7 @@
 //!                                                                                └─────▶ ailing ones, after all others
 //! ```
 //!
-//! Down backends are never tried. Ailing ones (slow to answer heartbeats, or a request to them has just failed) are
+//! Down backends and those that an operator drains are never tried. Ailing ones (slow to answer heartbeats, or a request to them has just failed) are
 //! tried when nothing else is left, for a guess beats a refusal. Every candidate says which model it is for.
 
 mod chain;
@@ -48,7 +48,7 @@ pub(crate) struct Candidate {
 pub(crate) enum ChoiceError {
     /// No backend serves the model, nor anything that stands in for it: 404.
     UnknownModel,
-    /// Those that serve it are down or excluded: 503.
+    /// Those that serve it are down, drained or excluded: 503.
     Unavailable,
 }
 
@@ -90,7 +90,7 @@ pub(crate) fn plan(view: &FleetView, ask: &Ask<'_>) -> Result<Vec<Candidate>, Ch
 }
 
 fn is_usable(backend: &Backend, ask: &Ask<'_>) -> bool {
-    backend.status != Status::Down && !ask.excluded.contains(&backend.number)
+    backend.status != Status::Down && !backend.traffic.is_draining() && !ask.excluded.contains(&backend.number)
 }
 
 fn ordered(

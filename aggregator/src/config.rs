@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use crate::backend::{BackendKeys, SkipPatterns};
 use crate::config_file::ConfigSource;
+use crate::door::AllowedHosts;
 use crate::gateway::CaptureConfig;
 use crate::ingest::IngestConfig;
 use crate::stats::StatsConfig;
@@ -18,6 +19,8 @@ pub struct AggregatorConfig {
     pub host: String,
     /// 0 lets the system choose.
     pub port: u16,
+    /// Names of this host under which administration answers, beside addresses, `localhost` and `host`.
+    pub allowed_hosts: AllowedHosts,
     /// Mapping files that are not asked for models.
     pub skip: SkipPatterns,
     pub backends: BackendConfig,
@@ -31,6 +34,8 @@ pub struct AggregatorConfig {
     pub store: Option<StoreConfig>,
     /// Which journals are read into the store.
     pub ingest: Option<IngestConfig>,
+    /// Who takes the gateway's spans. `None`: traces are off.
+    pub tracer: Option<traces::Tracer>,
 }
 
 impl Default for AggregatorConfig {
@@ -38,6 +43,7 @@ impl Default for AggregatorConfig {
         Self {
             host: "127.0.0.1".to_owned(),
             port: 9080,
+            allowed_hosts: AllowedHosts::default(),
             skip: SkipPatterns::default(),
             backends: BackendConfig::default(),
             stats: StatsConfig::default(),
@@ -46,6 +52,7 @@ impl Default for AggregatorConfig {
             capture: None,
             store: None,
             ingest: None,
+            tracer: None,
         }
     }
 }

@@ -16,6 +16,7 @@ mod backend;
 mod fallbacks;
 mod follow;
 mod number;
+mod price;
 mod routing;
 mod sections;
 mod variables;

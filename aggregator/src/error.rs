@@ -3,13 +3,15 @@
 //! Refuses internals: what is sent are sentences written here; causes go to the log.
 
 use axum::Json;
-use axum::http::header::{HeaderValue, WWW_AUTHENTICATE};
+use axum::http::header::{HeaderValue, RETRY_AFTER, WWW_AUTHENTICATE};
 use axum::http::{Method, StatusCode, Uri};
 use axum::response::{IntoResponse, Response};
 use serde_json::json;
 
 use crate::api::responses::BadQuery;
+use crate::door::DoorRefusal;
 use crate::store::StoreError;
+use keymap::edit::EditError;
 
 /// A path is repeated in a message up to this many characters: enough to recognise a typing error.
 const PATH_CHARS_MAX: usize = 200;
@@ -30,6 +32,8 @@ pub(crate) enum ApiError {
     AdminClosed,
     /// The admin token is missing or wrong.
     AdminToken,
+    /// The door before administration stays shut.
+    Door(DoorRefusal),
     /// `limit` or `cursor` cannot be read.
     BadPage,
     /// A parameter of the query is unknown, repeated, or not in its form.
@@ -42,6 +46,20 @@ pub(crate) enum ApiError {
     NoFilter,
     /// The store refuses or fails.
     Store(StoreError),
+    /// No folder of mapping files is followed.
+    NoFolder,
+    /// No backend has this name.
+    UnknownBackend,
+    /// A mapping file is not edited.
+    Edit(EditError),
+    /// The request's body is not what this takes.
+    BadBody(&'static str),
+    /// No router of the mapping files knows the key, or has this name.
+    UnknownKey,
+    /// There is no such page.
+    UnknownPage,
+    /// More pages are followed live than are rendered.
+    TooManyWatchers,
 }
 
 impl ApiError {
@@ -54,8 +72,12 @@ impl ApiError {
             Self::UnknownModel => StatusCode::NOT_FOUND,
             Self::AdminClosed => StatusCode::FORBIDDEN,
             Self::AdminToken => StatusCode::UNAUTHORIZED,
+            Self::Door(refusal) => refusal.status(),
             Self::BadPage | Self::BadQuery(_) | Self::NoFilter => StatusCode::BAD_REQUEST,
             Self::StorageOff | Self::UnknownResponse => StatusCode::NOT_FOUND,
+            Self::NoFolder | Self::UnknownBackend | Self::UnknownPage | Self::UnknownKey => StatusCode::NOT_FOUND,
+            Self::Edit(_) | Self::BadBody(_) => StatusCode::BAD_REQUEST,
+            Self::TooManyWatchers => StatusCode::SERVICE_UNAVAILABLE,
             Self::Store(StoreError::SearchOff) => StatusCode::CONFLICT,
             Self::Store(StoreError::Full) => StatusCode::INSUFFICIENT_STORAGE,
             Self::Store(StoreError::Busy | StoreError::Closed) => StatusCode::SERVICE_UNAVAILABLE,
@@ -73,10 +95,18 @@ impl ApiError {
             Self::UnknownModel => ("invalid_request_error", "model_not_found"),
             Self::AdminClosed => ("invalid_request_error", "admin_closed"),
             Self::AdminToken => ("authentication_error", "invalid_admin_token"),
+            Self::Door(refusal) => refusal.kind(),
             Self::BadPage | Self::BadQuery(_) => ("invalid_request_error", "invalid_query"),
             Self::NoFilter => ("invalid_request_error", "filter_required"),
             Self::StorageOff => ("invalid_request_error", "storage_disabled"),
             Self::UnknownResponse => ("invalid_request_error", "response_not_found"),
+            Self::NoFolder => ("invalid_request_error", "no_mapping_folder"),
+            Self::UnknownBackend => ("invalid_request_error", "backend_not_found"),
+            Self::UnknownKey => ("invalid_request_error", "key_not_found"),
+            Self::UnknownPage => ("invalid_request_error", "page_not_found"),
+            Self::Edit(_) => ("invalid_request_error", "key_refused"),
+            Self::BadBody(_) => ("invalid_request_error", "invalid_body"),
+            Self::TooManyWatchers => ("server_error", "too_many_watchers"),
             Self::Store(StoreError::SearchOff) => ("invalid_request_error", "full_text_search_disabled"),
             Self::Store(StoreError::Full) => ("server_error", "storage_full"),
             Self::Store(StoreError::Busy | StoreError::Closed) => ("server_error", "storage_busy"),
@@ -99,6 +129,7 @@ impl ApiError {
                                   `admin.auth.token` in config.yaml."
                 .to_owned(),
             Self::AdminToken => "The admin endpoints want `Authorization: Bearer` and the admin token.".to_owned(),
+            Self::Door(refusal) => refusal.message().to_owned(),
             Self::BadPage => "This list takes `limit`, a whole number, and `cursor`.".to_owned(),
             Self::BadQuery(bad) => bad.message(),
             Self::NoFilter => {
@@ -110,9 +141,27 @@ impl ApiError {
                                  with --db-path."
                 .to_owned(),
             Self::UnknownResponse => "No response with this id is kept.".to_owned(),
+            Self::NoFolder => "No folder of mapping files is followed here.".to_owned(),
+            Self::UnknownBackend => "No backend has this name; GET /admin/backends lists them.".to_owned(),
+            Self::UnknownKey => {
+                "No router of the mapping files has this key; GET /admin/keys lists those that do.".to_owned()
+            }
+            Self::UnknownPage => "There is no such page; /ui has them all.".to_owned(),
+            Self::Edit(error) => edit_message(error),
+            Self::BadBody(wanted) => (*wanted).to_owned(),
+            Self::TooManyWatchers => "Too many pages are followed live; close some, or load this one anew.".to_owned(),
             Self::Store(error) => store_message(error).to_owned(),
         }
     }
+}
+
+/// The rule, what broke it, the fix: whoever has the admin token edits these files.
+fn edit_message(error: &EditError) -> String {
+    let value = match error.value() {
+        "" => String::new(),
+        value => format!(" ({value})"),
+    };
+    format!("{}{value} {}", error.rule(), error.fix()).trim_end().to_owned()
 }
 
 /// What a client may know of the store's failures.
@@ -125,6 +174,12 @@ fn store_message(error: &StoreError) -> &'static str {
         StoreError::Busy | StoreError::Closed => "The response store is busy; try again in a moment.",
         StoreError::Damaged(_) => "The response store holds something that cannot be read back; the log says what.",
         _ => "The response store failed; the log says why.",
+    }
+}
+
+impl From<EditError> for ApiError {
+    fn from(error: EditError) -> Self {
+        Self::Edit(error)
     }
 }
 
@@ -146,6 +201,11 @@ impl IntoResponse for ApiError {
             response
                 .headers_mut()
                 .insert(WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"));
+        }
+        if let Self::Door(refusal) = self
+            && let Some(seconds) = refusal.retry_after()
+        {
+            response.headers_mut().insert(RETRY_AFTER, seconds.into());
         }
         response
     }

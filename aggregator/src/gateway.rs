@@ -17,10 +17,12 @@ mod deliberation;
 mod describe;
 mod endpoint;
 mod exchange;
+mod first_token;
 mod flow;
 mod guard;
 mod headers;
 mod inquiry;
+mod measure;
 mod missing;
 mod named;
 mod outbound;
@@ -29,9 +31,10 @@ mod refusal;
 mod relay;
 mod setback;
 mod tap;
+mod trace;
 
 pub(crate) use endpoint::Endpoint;
-pub(crate) use guard::Guard;
+pub(crate) use guard::{Admitted, Guard};
 pub(crate) use inquiry::Inquirer;
 pub use tap::CaptureConfig;
 pub(crate) use tap::{Peer, Tap};
@@ -51,15 +54,18 @@ use crate::backend::{BackendKind, Identity};
 use crate::choice::Ask;
 use crate::council::Council;
 use crate::fleet::Fleet;
+use crate::metrics::Requests;
 use affinity::Affinity;
 use asked::{Asked, Told};
 use bounded::BodyError;
 use exchange::Exchange;
 use headers::RequestId;
+use measure::Measure;
 use missing::Missing;
 use refusal::Refusal;
 use setback::Setbacks;
 use tap::{Attempts, Branches, Kept};
+use traces::Begun;
 
 /// What a request's body may take, as at the edge: long contexts and images as base64.
 const BODY_BYTES_MAX: usize = 256 << 20;
@@ -76,11 +82,25 @@ pub(crate) struct Gateway {
     signatures: Arc<Mutex<Signatures>>,
     /// `None`: nothing is kept.
     tap: Option<Tap>,
+    watched: Watched,
     pub(crate) council: Council,
 }
 
+/// Where requests are counted, and traced if they are.
+#[derive(Debug, Default)]
+pub(crate) struct Watched {
+    pub(crate) metrics: Arc<Requests>,
+    pub(crate) tracer: Option<traces::Tracer>,
+}
+
 impl Gateway {
-    pub(crate) fn new(fleet: Arc<Fleet>, identity: Identity, guard: Guard, tap: Option<Tap>, council: Council) -> Self {
+    pub(crate) fn new(
+        fleet: Arc<Fleet>,
+        identity: Identity,
+        guard: Guard,
+        (tap, watched): (Option<Tap>, Watched),
+        council: Council,
+    ) -> Self {
         Self {
             fleet,
             identity,
@@ -89,6 +109,7 @@ impl Gateway {
             missing: Missing::default(),
             signatures: Arc::default(),
             tap,
+            watched,
             council,
         }
     }
@@ -97,7 +118,9 @@ impl Gateway {
     pub(crate) async fn answer(self: &Arc<Self>, endpoint: Endpoint, request: Request) -> Response {
         let request_id = RequestId::of(request.headers());
         let mut kept = None;
-        let mut response = match self.exchange(endpoint, &request_id, request, &mut kept).await {
+        let span = trace::begin(self.watched.tracer.as_ref(), request.headers());
+        let names = (&request_id, span.as_ref());
+        let mut response = match self.exchange(endpoint, names, request, &mut kept).await {
             Ok(response) => response,
             Err(refusal) => {
                 if let Some(kept) = &mut kept {
@@ -107,16 +130,23 @@ impl Gateway {
             }
         };
         response.headers_mut().insert(headers::REQUEST_ID, request_id.value());
-        match kept {
+        self.watched
+            .metrics
+            .answered(endpoint.path(), response.status().as_u16());
+        let response = match kept {
             None => response,
             Some(kept) => kept.follow(response),
+        };
+        match span {
+            None => response,
+            Some(span) => trace::follow(span, endpoint, response),
         }
     }
 
     async fn exchange(
         self: &Arc<Self>,
         endpoint: Endpoint,
-        request_id: &RequestId,
+        (request_id, span): (&RequestId, Option<&Begun>),
         request: Request,
         kept: &mut Option<Kept>,
     ) -> Result<Response, Refusal> {
@@ -138,6 +168,7 @@ impl Gateway {
             caller,
             created: now_s(),
             hops: headers::hops(&head.headers, self.identity.via()),
+            span: span.cloned(),
         };
         let body = deliberation::with_model(endpoint, body);
         let asked = Asked::read(endpoint, &head.headers, body, told)?;
@@ -172,6 +203,7 @@ impl Gateway {
             let exchange = Exchange {
                 gateway: self,
                 asked,
+                measure: Measure::begin(&self.watched.metrics, asked, &attempt),
                 attempt,
                 is_last: attempts.left() == 0,
             };

@@ -2,6 +2,7 @@
 //!
 //! ```text
 //!   journal/edge/        ──Follower, a thread──▶ Assembler ─▶ parse ─▶ rows + place ─┐
+//!   journal/edge-2/ …    ──Follower, a thread──▶ once it is there: an edge that took over while another still wrote
 //!   journal/aggregator/  ──Follower, a thread──▶ Assembler ─▶ parse ─▶ rows + place ─┴▶ Sink (the store)
 //!         ◀── removed once all of it is in the store (or kept: `--keep-journal`)
 //! ```
@@ -21,6 +22,7 @@ mod task;
 
 use std::sync::Arc;
 use std::thread::JoinHandle;
+use std::time::Duration;
 
 pub use assemble::Holding;
 pub use options::{IngestConfig, Pace};
@@ -38,11 +40,25 @@ use crate::store::Plane;
 pub struct Ingest {
     stop: Stop,
     threads: Vec<JoinHandle<()>>,
-    metrics: [Arc<JournalMetrics>; JOURNALS.len()],
+    metrics: Vec<Arc<JournalMetrics>>,
 }
 
-/// A folder for each writer, as [`capture::folder_of`] names them.
-const JOURNALS: [(&str, Plane); 2] = [("edge", Plane::Edge), ("aggregator", Plane::Aggregator)];
+/// Whose journals there may be.
+const PLANES: [(capture::Plane, Plane); 2] = [
+    (capture::Plane::Edge, Plane::Edge),
+    (capture::Plane::Aggregator, Plane::Aggregator),
+];
+
+/// So often is looked whether a writer has begun a folder of its own, beside that of a predecessor which still writes.
+const FURTHER_LOOK: Duration = Duration::from_millis(500);
+
+/// A folder for each writer, as [`capture::folder_names`] names them; whether it is a plane's usual one.
+fn journals() -> impl Iterator<Item = (&'static str, Plane, bool)> {
+    PLANES.into_iter().flat_map(|(names, plane)| {
+        let names = capture::folder_names(names).iter().enumerate();
+        names.map(move |(index, name)| (*name, plane, index == 0))
+    })
+}
 
 impl Ingest {
     /// Begins to follow the journals. A folder that is not there yet is waited for.
@@ -53,19 +69,31 @@ impl Ingest {
         let mut ingest = Self {
             stop: Stop::default(),
             threads: Vec::new(),
-            metrics: JOURNALS.map(|(name, _)| Arc::new(JournalMetrics::of(name))),
+            metrics: Vec::new(),
         };
-        for ((name, plane), metrics) in JOURNALS.into_iter().zip(&ingest.metrics) {
-            let (config, sink, metrics, stop) = (
-                config.clone(),
-                Arc::clone(sink),
-                Arc::clone(metrics),
-                ingest.stop.clone(),
-            );
-            let thread = std::thread::Builder::new().name(format!("ingest-{name}"));
-            let run = move || follow(&config, name, plane, &sink, &metrics, &stop);
-            ingest.threads.push(thread.spawn(run)?);
+        let mut further = Vec::new();
+        for (name, plane, is_usual) in journals() {
+            let metrics = Arc::new(JournalMetrics::of(name));
+            ingest.metrics.push(Arc::clone(&metrics));
+            let followed = Followed {
+                config: config.clone(),
+                name,
+                plane,
+                sink: Arc::clone(sink),
+                metrics,
+                stop: ingest.stop.clone(),
+            };
+            if is_usual {
+                ingest.threads.push(followed.start()?);
+            } else {
+                further.push(followed);
+            }
         }
+        let stop = ingest.stop.clone();
+        let thread = std::thread::Builder::new().name("ingest-further".to_owned());
+        ingest
+            .threads
+            .push(thread.spawn(move || follow_further(further, &stop))?);
         Ok(ingest)
     }
 
@@ -98,12 +126,73 @@ impl Drop for Ingest {
 
 /// What ingest counts, for the page.
 #[derive(Debug, Clone)]
-pub(crate) struct IngestMetrics([Arc<JournalMetrics>; JOURNALS.len()]);
+pub(crate) struct IngestMetrics(Vec<Arc<JournalMetrics>>);
+
+impl Default for IngestMetrics {
+    /// Nothing has been counted.
+    fn default() -> Self {
+        let journals = journals().map(|(name, ..)| JournalMetrics::of(name));
+        let journals = journals.inspect(JournalMetrics::note_followed).map(Arc::new);
+        Self(journals.collect())
+    }
+}
 
 impl IngestMetrics {
     pub(crate) fn expose(&self, page: &mut Exposition) {
-        let journals: Vec<&JournalMetrics> = self.0.iter().map(AsRef::as_ref).collect();
+        let followed = self.0.iter().filter(|journal| journal.is_followed());
+        let journals: Vec<&JournalMetrics> = followed.map(AsRef::as_ref).collect();
         metrics::expose(&journals, page);
+    }
+}
+
+/// One journal, and what its thread needs.
+struct Followed<S> {
+    config: IngestConfig,
+    name: &'static str,
+    plane: Plane,
+    sink: Arc<S>,
+    metrics: Arc<JournalMetrics>,
+    stop: Stop,
+}
+
+impl<S: Sink> Followed<S> {
+    fn is_there(&self) -> bool {
+        self.config.journal.join(self.name).is_dir()
+    }
+
+    fn start(self) -> std::io::Result<JoinHandle<()>> {
+        self.metrics.note_followed();
+        let thread = std::thread::Builder::new().name(format!("ingest-{}", self.name));
+        thread.spawn(move || {
+            follow(
+                &self.config,
+                self.name,
+                self.plane,
+                &self.sink,
+                &self.metrics,
+                &self.stop,
+            )
+        })
+    }
+}
+
+/// Starts following each of these once it is there. Returns once it is told to, or one of them ended by itself.
+fn follow_further<S: Sink>(mut waiting: Vec<Followed<S>>, stop: &Stop) {
+    let mut threads: Vec<JoinHandle<()>> = Vec::new();
+    while !stop.is_requested() && !threads.iter().any(JoinHandle::is_finished) {
+        for followed in waiting.extract_if(.., |followed| followed.is_there()) {
+            let name = followed.name;
+            match followed.start() {
+                Ok(thread) => threads.push(thread),
+                Err(error) => tracing::error!(journal = name, %error, "a journal is followed by the next start only"),
+            }
+        }
+        stop.wait(FURTHER_LOOK);
+    }
+    for thread in threads {
+        if thread.join().is_err() {
+            tracing::error!("a thread of ingest panicked");
+        }
     }
 }
 
@@ -151,7 +240,10 @@ pub struct CaughtUp {
 /// Where disk or store fail; the log says how.
 pub fn catch_up<S: Sink>(config: &IngestConfig, sink: &Arc<S>) -> Result<CaughtUp, String> {
     let mut caught_up = CaughtUp::default();
-    for (name, plane) in JOURNALS {
+    for (name, plane, is_usual) in journals() {
+        if !is_usual && !config.journal.join(name).is_dir() {
+            continue;
+        }
         let metrics = Arc::new(JournalMetrics::of(name));
         let opened = Follower::open(config, name, plane, sink, Arc::clone(&metrics));
         let mut follower = opened.map_err(|failure: Failure| failure.to_string())?;

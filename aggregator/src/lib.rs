@@ -26,16 +26,23 @@ mod choice;
 mod config;
 mod config_file;
 mod council;
+mod desk;
+mod door;
 mod error;
 mod fleet;
 mod gateway;
+mod history;
 pub mod ingest;
+mod keyring;
+mod mapping_lines;
 mod metrics;
 mod router;
+mod series;
 mod server;
 mod stats;
 pub mod store;
 mod tasks;
+mod ui;
 
 pub use app::{Aggregator, Bound, ServeError, StartError};
 pub use backend::{BackendKeys, MappingFeed, SkipPatterns};
@@ -45,5 +52,7 @@ pub use config_file::{
     ServerSection, Strategy,
 };
 pub use council::template_problems as council_template_problems;
+pub use door::AllowedHosts;
 pub use gateway::CaptureConfig;
+pub use metrics::metrics_specimen;
 pub use stats::{LoadedFilter, StatsConfig, StatsFilter};

@@ -1,8 +1,18 @@
 //! The page `/metrics`, in Prometheus' text format. Owns its syntax; what is counted is its rooms' own.
 
 mod backends;
+mod capture;
+mod requests;
+mod spans;
+mod specimen;
+
+pub(crate) use requests::{Attempted, Requests, Served};
+pub use specimen::metrics_specimen;
 
 use std::fmt::{self, Write as _};
+use std::sync::Arc;
+
+use ::capture::Ledger;
 
 use crate::fleet::FleetView;
 use crate::ingest::IngestMetrics;
@@ -10,13 +20,24 @@ use crate::ingest::IngestMetrics;
 /// The rooms that count, as far as they are there.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Metrics {
+    pub(crate) requests: Arc<Requests>,
+    pub(crate) tracer: Option<traces::Tracer>,
     pub(crate) ingest: Option<IngestMetrics>,
+    /// The aggregator's own journal.
+    pub(crate) ledger: Option<Arc<Ledger>>,
 }
 
 impl Metrics {
     pub(crate) fn page(&self, fleet: &FleetView) -> String {
         let mut page = Exposition::default();
         backends::expose(fleet, &mut page);
+        page.append(&self.requests.text());
+        if let Some(ledger) = &self.ledger {
+            capture::expose(&ledger.statistics(), &mut page);
+        }
+        if let Some(tracer) = &self.tracer {
+            spans::expose(tracer.counts(), &mut page);
+        }
         if let Some(ingest) = &self.ingest {
             ingest.expose(&mut page);
         }
@@ -60,6 +81,11 @@ impl Exposition {
         let after = if labels.is_empty() { "" } else { "}" };
         self.put(format_args!("{after} {value}\n"));
         self.family = family;
+    }
+
+    /// Whole families, as they are.
+    pub(crate) fn append(&mut self, families: &str) {
+        self.page.push_str(families);
     }
 
     pub(crate) fn into_page(self) -> String {

@@ -34,6 +34,7 @@ mod row;
 mod schema;
 mod seal;
 mod search;
+mod series;
 mod stats;
 mod usage;
 mod words;
@@ -48,11 +49,12 @@ use uuid::Uuid;
 
 pub use config::{Retention, StoreConfig};
 pub use error::StoreError;
-pub use exchange::{Answered, Asked, Content, NewExchange, Plane, Status, Timing, Tokens};
+pub use exchange::{Answered, Asked, Content, Embeddings, NewExchange, Plane, Status, Timing, Tokens};
 pub use filter::{Filter, Span};
 pub use list::{Page, PageRequest};
 pub use row::{Row, Stored};
 pub use seal::BodyKey;
+pub use series::{Sums, TimeRequest, TimeSeries};
 pub use stats::{Held, StoreStats};
 pub use usage::{Usage, UsageBy, UsageRequest};
 
@@ -196,6 +198,28 @@ impl Store {
         self.inner
             .readers
             .read(move |connection| usage::read(connection, &request))
+            .await
+    }
+
+    /// What began in each part of a span, by key and by backend. What takes too long to count is left out, the oldest first.
+    ///
+    /// # Errors
+    /// Where the database cannot be read.
+    pub async fn series(&self, request: TimeRequest) -> Result<TimeSeries, StoreError> {
+        self.inner
+            .readers
+            .read(move |connection| series::read(connection, &request))
+            .await
+    }
+
+    /// The same by days since 1970.
+    ///
+    /// # Errors
+    /// Where the database cannot be read.
+    pub async fn days(&self, first_day: i64, parts: usize) -> Result<TimeSeries, StoreError> {
+        self.inner
+            .readers
+            .read(move |connection| series::days(connection, first_day, parts))
             .await
     }
 

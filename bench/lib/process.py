@@ -21,7 +21,8 @@ class Process:
             stdout=self._file,
             stderr=subprocess.STDOUT,
             cwd=cwd,
-            env={**os.environ, **(env or {})},
+            # Without it Conclave denies its memory's figures to whoever is not root.
+            env={**os.environ, "CONCLAVE_CORE_DUMPS": "true", **(env or {})},
             start_new_session=True,
         )
 

@@ -1,8 +1,11 @@
 //! What can be typed: every flag, its environment variable and its help. What it means is `settings`' to say.
 
+mod acme;
 mod journal;
 mod key;
 pub(crate) mod responses;
+mod top;
+mod traces;
 
 use std::net::SocketAddr;
 use std::path::PathBuf;
@@ -10,9 +13,12 @@ use std::path::PathBuf;
 use clap::{Args, Parser, Subcommand};
 
 use crate::logging::Level;
+pub(crate) use acme::{AcmeArgs, ChallengeName};
 pub(crate) use journal::{CaptureName, JournalArgs, LossName, SyncName};
 pub(crate) use key::{FolderArgs, KeyAction, KeyArgs, ListArgs, NewArgs, RevokeArgs, RotateArgs};
 use responses::ResponsesArgs;
+pub(crate) use top::TopArgs;
+pub(crate) use traces::TraceArgs;
 
 /// The front door of a self-hosted LLM fleet: one address, a key for each user, a server behind each key.
 #[derive(Debug, Parser)]
@@ -20,6 +26,21 @@ use responses::ResponsesArgs;
 pub(crate) struct Cli {
     #[command(subcommand)]
     pub(crate) command: Command,
+    #[command(flatten)]
+    pub(crate) safety: SafetyArgs,
+}
+
+/// What every command holds to unless it is told otherwise.
+#[derive(Debug, Args)]
+pub(crate) struct SafetyArgs {
+    /// Let the system write this process's memory to a core file when it crashes, and let debuggers in: keys and
+    /// prompts are in there
+    #[arg(long, global = true, env = "CONCLAVE_CORE_DUMPS")]
+    pub(crate) core_dumps: bool,
+    /// Believe mapping and configuration files that everybody on this machine may write, and links that lead out of the
+    /// mapping folder: for file systems on which every file looks so
+    #[arg(long, global = true, env = "CONCLAVE_TRUST_WRITABLE_FILES")]
+    pub(crate) trust_writable_files: bool,
 }
 
 #[derive(Debug, Subcommand)]
@@ -38,6 +59,12 @@ pub(crate) enum Command {
     Check(CheckArgs),
     /// List, show, count, export and delete what the aggregator has stored
     Responses(ResponsesArgs),
+    /// Watch it: servers, keys, requests and tokens of a running edge and aggregator, live in the terminal
+    Top(TopArgs),
+    /// Print what makes a shell complete these commands: `source <(conclave completions bash)`
+    Completions(CompletionsArgs),
+    /// Print conclave(1), or write the manual pages of all commands into a folder
+    Man(ManArgs),
 }
 
 #[derive(Debug, Args)]
@@ -70,11 +97,17 @@ pub(crate) struct EdgeArgs {
     pub(crate) aggregator: Option<String>,
     #[command(flatten)]
     pub(crate) door: DoorArgs,
-    /// Traefik's static file: entryPoints, providers.file and accessLog are read from it; flags win over it
+    /// Traefik's static file: entryPoints, providers.file, accessLog and certificatesResolvers are read from it; flags win
+    /// over it
     #[arg(long, value_name = "FILE", env = "CONCLAVE_CONFIG")]
     pub(crate) config: Option<PathBuf>,
+    /// Take over from the edge that runs on the same --state: it finishes what it has, and nobody is refused in between
+    #[arg(long, env = "CONCLAVE_UPGRADE")]
+    pub(crate) upgrade: bool,
     #[command(flatten)]
     pub(crate) journal: JournalArgs,
+    #[command(flatten)]
+    pub(crate) traces: TraceArgs,
     #[command(flatten)]
     pub(crate) logging: LoggingArgs,
 }
@@ -132,6 +165,15 @@ pub(crate) struct DoorArgs {
         env = "CONCLAVE_CONNECTIONS_PER_ADDRESS"
     )]
     pub(crate) connections_per_address: u32,
+    /// Most requests that one key may have in flight; more are answered 429 [default: only what its router's inFlightReq
+    /// allows]
+    #[arg(
+        long,
+        value_name = "N",
+        value_parser = clap::value_parser!(u32).range(1..),
+        env = "CONCLAVE_STREAMS_PER_KEY"
+    )]
+    pub(crate) streams_per_key: Option<u32>,
     /// Resident memory in MiB beyond which new requests are answered 503 [default: not looked at]
     #[arg(long, value_name = "MIB", env = "CONCLAVE_MEMORY_MAX_MIB")]
     pub(crate) memory_max_mib: Option<u64>,
@@ -159,6 +201,13 @@ pub(crate) struct DoorArgs {
     /// call and is not compared; repeatable
     #[arg(long, value_name = "REGEX", env = "CONCLAVE_VOLATILE_LINE")]
     pub(crate) volatile_line: Vec<String>,
+    /// Send an event stream that is silent before its first token a comment every so many seconds, so that nothing between
+    /// here and the client cuts it [default: never]
+    #[arg(long, value_name = "SECONDS", env = "CONCLAVE_SSE_KEEPALIVE")]
+    pub(crate) sse_keepalive: Option<f64>,
+    /// Count every router's tokens for the metrics, not only those of routers with a tokenLimit
+    #[arg(long, env = "CONCLAVE_COUNT_TOKENS")]
+    pub(crate) count_tokens: bool,
     /// One JSON line a request to this file, `-` for standard output [default: none]
     #[arg(long, value_name = "FILE", env = "CONCLAVE_ACCESS_LOG")]
     pub(crate) access_log: Option<PathBuf>,
@@ -189,6 +238,14 @@ pub(crate) struct TlsArgs {
     /// Clients must show a certificate that an authority of this PEM file signed
     #[arg(long, value_name = "FILE", env = "CONCLAVE_TLS_CLIENT_CA")]
     pub(crate) tls_client_ca: Option<PathBuf>,
+    /// Address without TLS that sends clients to TLS, by 301 or 308; may be given several times
+    #[arg(long, value_name = "ADDR", value_delimiter = ',', env = "CONCLAVE_REDIRECT_LISTEN")]
+    pub(crate) redirect_listen: Vec<SocketAddr>,
+    /// Port that clients are sent to [default: that of the first address with TLS]
+    #[arg(long, value_name = "PORT", env = "CONCLAVE_REDIRECT_PORT")]
+    pub(crate) redirect_port: Option<u16>,
+    #[command(flatten)]
+    pub(crate) acme: AcmeArgs,
     /// Tell browsers to come with TLS only for so many seconds (Strict-Transport-Security)
     #[arg(long, value_name = "SECONDS", env = "CONCLAVE_HSTS")]
     pub(crate) hsts: Option<u64>,
@@ -218,6 +275,8 @@ pub(crate) struct AggregatorArgs {
     pub(crate) service: ServiceArgs,
     #[command(flatten)]
     pub(crate) journal: JournalArgs,
+    #[command(flatten)]
+    pub(crate) traces: TraceArgs,
     /// DEBUG, INFO, WARNING, ERROR or CRITICAL
     #[arg(long, value_name = "LEVEL", default_value = "WARNING", env = "CONCLAVE_LOG_LEVEL")]
     pub(crate) log_level: Level,
@@ -235,6 +294,9 @@ pub(crate) struct ServiceArgs {
     /// Port to listen on [default: the configuration's, else 9080]
     #[arg(long, env = "CONCLAVE_PORT")]
     pub(crate) port: Option<u16>,
+    /// Name under which /admin and /ui answer, beside addresses and localhost; for a proxy in front; repeatable
+    #[arg(long, value_name = "NAME", value_delimiter = ',', env = "CONCLAVE_ALLOWED_HOST")]
+    pub(crate) allowed_host: Vec<String>,
     /// council-router's config.yaml: backends, routing, admin and more; followed as it changes; flags win over it
     #[arg(long, value_name = "FILE", env = "CONCLAVE_CONFIG")]
     pub(crate) config: Option<PathBuf>,
@@ -277,6 +339,8 @@ pub(crate) struct UpArgs {
     #[command(flatten)]
     pub(crate) journal: JournalArgs,
     #[command(flatten)]
+    pub(crate) traces: TraceArgs,
+    #[command(flatten)]
     pub(crate) logging: LoggingArgs,
 }
 
@@ -294,6 +358,20 @@ pub(crate) struct CheckArgs {
     /// A /stats configuration to check too
     #[arg(long, value_name = "FILE", env = "CONCLAVE_STATS_CONFIG_FILE")]
     pub(crate) stats_config_file: Option<PathBuf>,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct CompletionsArgs {
+    /// Whose completions
+    #[arg(value_enum)]
+    pub(crate) shell: clap_complete::Shell,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct ManArgs {
+    /// Folder for conclave.1, conclave-edge.1 and so on; made if it is not there
+    #[arg(value_name = "DIR")]
+    pub(crate) folder: Option<PathBuf>,
 }
 
 #[derive(Debug, Args)]

@@ -4,6 +4,8 @@ pub(crate) mod aggregator;
 pub(crate) mod check;
 pub(crate) mod demo;
 pub(crate) mod edge;
+pub(crate) mod help;
 pub(crate) mod key;
 pub(crate) mod responses;
+pub(crate) mod top;
 pub(crate) mod up;

@@ -8,8 +8,12 @@ mod commands;
 mod descriptors;
 mod folder;
 mod logging;
+mod otlp;
+mod safety;
+mod service_manager;
 mod settings;
 mod signals;
+mod upgrade;
 
 use std::process::ExitCode;
 
@@ -22,9 +26,10 @@ use cli::{Cli, Command};
 static ALLOCATOR: tikv_jemallocator::Jemalloc = tikv_jemallocator::Jemalloc;
 
 fn main() -> ExitCode {
-    let command = Cli::parse().command;
+    let typed = Cli::parse();
+    safety::apply(&typed.safety);
     descriptors::raise_limit();
-    let result = match command {
+    let result = match typed.command {
         Command::Demo(args) => commands::demo::run(&args),
         Command::Up(args) => commands::up::run(args),
         Command::Edge(args) => commands::edge::run(args),
@@ -32,6 +37,9 @@ fn main() -> ExitCode {
         Command::Key(args) => commands::key::run(&args.action),
         Command::Check(args) => commands::check::run(&args),
         Command::Responses(args) => commands::responses::run(&args),
+        Command::Top(args) => commands::top::run(&args),
+        Command::Completions(args) => commands::help::completions(&args),
+        Command::Man(args) => commands::help::manual(&args),
     };
     match result {
         Ok(code) => code,

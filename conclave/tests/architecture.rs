@@ -70,6 +70,10 @@ fn libraries_know_no_plane_and_no_server() {
         "document",
         &["edge", "aggregator", "keymap", "axum", "hyper", "tokio", "http"],
     );
+    assert_without(
+        "custody",
+        &["edge", "aggregator", "keymap", "document", "hyper", "http", "tokio"],
+    );
     assert_without("keymap", &["edge", "aggregator", "pingora", "axum", "hyper", "tokio"]);
     assert_without("affinity", &["edge", "aggregator", "keymap", "hyper", "http", "tokio"]);
     assert_without(
@@ -111,6 +115,19 @@ fn libraries_know_no_plane_and_no_server() {
             "tokio",
             "rusqlite",
             "libsqlite3",
+        ],
+    );
+    assert_without(
+        "traces",
+        &[
+            "edge",
+            "aggregator",
+            "keymap",
+            "pingora",
+            "http",
+            "hyper",
+            "reqwest",
+            "tokio",
         ],
     );
     assert_without("sim", &["edge", "aggregator", "keymap", "pingora"]);

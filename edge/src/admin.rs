@@ -1,5 +1,6 @@
 //! The operator's address: `/metrics`, `/health`, `/ready`. Never on an entry point.
 
+use std::future::IntoFuture as _;
 use std::net::TcpListener;
 use std::sync::Arc;
 
@@ -12,7 +13,7 @@ use keymap::{FileState, FileStatus, Problem, Snapshot};
 use serde_json::{Value, json};
 use tokio::sync::watch;
 
-use crate::metrics::state_label;
+use crate::metrics::{Further, state_label};
 use crate::plane::Plane;
 
 /// Of a file's problems, so many are shown: enough to mend it, and an answer of bounded size.
@@ -39,10 +40,24 @@ pub(crate) async fn serve(plane: Arc<Plane>, listener: TcpListener, stopping: wa
         .route("/metrics", get(metrics))
         .route("/health", get(health))
         .route("/ready", get(ready))
-        .with_state(Shown { plane, stopping });
-    // It is not stopped with the entry points: an operator watches the drain here. It ends with the runtime.
-    if let Err(error) = axum::serve(listener, app).await {
-        tracing::error!(%error, "the admin address failed");
+        .with_state(Shown {
+            plane: plane.clone(),
+            stopping,
+        });
+    let handed_over = async {
+        plane.stop.wait().await;
+        if !plane.stop.is_handed_over() {
+            // It is not stopped with the entry points: an operator watches the drain here. It ends with the runtime.
+            std::future::pending::<()>().await;
+        }
+    };
+    tokio::select! {
+        served = axum::serve(listener, app).into_future() => {
+            if let Err(error) = served {
+                tracing::error!(%error, "the admin address failed");
+            }
+        }
+        () = handed_over => {}
     }
 }
 
@@ -53,6 +68,11 @@ async fn metrics(State(shown): State<Shown>) -> Response {
         &plane.mappings.load(),
         plane.tap.as_ref(),
         plane.tls.front.as_deref(),
+        &Further {
+            servers: plane.servers.shown(std::time::Instant::now()),
+            budgets: plane.limits.registry.budgets(plane.limits.clock.now()),
+            tracer: plane.tracer.as_ref(),
+        },
     ) {
         Ok(text) => (
             [(header::CONTENT_TYPE, "text/plain; version=0.0.4; charset=utf-8")],
@@ -68,7 +88,13 @@ async fn metrics(State(shown): State<Shown>) -> Response {
 
 /// 200 while the edge serves, also with bad files: `status` then says `degraded`, and `bad_files` what to mend.
 async fn health(State(shown): State<Shown>) -> Json<Value> {
-    Json(health_of(&shown.plane.mappings.load(), shown.plane.in_flight.count()))
+    let mut health = health_of(&shown.plane.mappings.load(), shown.plane.in_flight.count());
+    let before = shown.plane.limits.estate.predecessors();
+    let before = before
+        .into_iter()
+        .map(|(pid, connections)| json!({"pid": pid, "connections": connections}));
+    health["predecessors"] = before.collect();
+    Json(health)
 }
 
 async fn ready(State(shown): State<Shown>) -> (StatusCode, Json<Value>) {

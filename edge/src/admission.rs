@@ -18,11 +18,14 @@ use crate::error::Refusal;
 use crate::limits::clock::Instant64;
 use crate::limits::set::{Limits, Over, Taken, Tokens};
 use crate::limits::standing::Standing;
+use crate::model::InBody;
 use crate::usage::{Endpoint, Meter};
 
 /// What of a request limits look at.
 pub(crate) struct Asked<'a> {
     pub(crate) path: &'a str,
+    /// The model that it names, where that counts.
+    pub(crate) model_in_path: Option<&'a str>,
     /// It has a body, or may have.
     pub(crate) brings_body: bool,
     pub(crate) body: Option<AskedBody<'a>>,
@@ -33,8 +36,14 @@ pub(crate) struct Asked<'a> {
 #[derive(Clone, Copy)]
 pub(crate) struct AskedBody<'a> {
     pub(crate) bytes: &'a [u8],
-    /// Of a JSON object that names one.
-    pub(crate) model: Option<&'a str>,
+    /// Of a JSON object or a form that names one.
+    pub(crate) model: Option<&'a InBody<'a>>,
+}
+
+impl<'a> AskedBody<'a> {
+    pub(crate) fn model_name(&self) -> Option<&'a str> {
+        self.model.map(|model| &*model.name)
+    }
 }
 
 #[derive(Debug, PartialEq, Eq)]
@@ -52,6 +61,7 @@ pub(crate) struct Admission {
     meter: Option<Meter>,
     hides_usage: bool,
     body: Option<Bytes>,
+    model_in_path: Option<Box<str>>,
 }
 
 impl Admission {
@@ -63,13 +73,21 @@ impl Admission {
         if asked.upgrades && (limits.counts_tokens() || !limits.models().is_empty()) {
             return Ruling::Refuse(Refusal::UpgradeNotCounted);
         }
+        if let Some(model) = asked.model_in_path {
+            match chosen(limits.models(), Some(model), false) {
+                Ok(renamed) => self.model_in_path = renamed.map(Into::into),
+                Err(refusal) => return Ruling::Refuse(refusal),
+            }
+        }
         let endpoint = Endpoint::of(asked.path);
         let reads_body = !limits.models().is_empty() || (limits.counts_tokens() && endpoint.tells_on_request());
         if reads_body && asked.brings_body {
             let Some(body) = asked.body else {
                 return Ruling::NeedsBody;
             };
-            match chosen(limits.models(), body) {
+            // A path that names the model leaves nothing for a body to name.
+            let may_lack = body.bytes.is_empty() || asked.model_in_path.is_some();
+            match chosen(limits.models(), body.model_name(), may_lack) {
                 Ok(model) => self.rewrite(body, model, limits.counts_tokens() && endpoint.tells_on_request()),
                 Err(refusal) => return Ruling::Refuse(refusal),
             }
@@ -93,6 +111,11 @@ impl Admission {
     /// The body to forward in place of the client's.
     pub(crate) fn body(&self) -> Option<&Bytes> {
         self.body.as_ref()
+    }
+
+    /// What stands in the path in place of the model's name there.
+    pub(crate) fn model_in_path(&self) -> Option<&str> {
+        self.model_in_path.as_deref()
     }
 
     /// What the client did not ask for is taken out of its stream.
@@ -167,21 +190,21 @@ fn refusal(over: Over) -> Refusal {
 
 /// The model that is to be asked for, where the client's name for it is another.
 ///
-/// A body without a model would be answered by whatever the server has loaded, so it is refused where not every model is
-/// allowed.
-fn chosen<'a>(models: &'a [Models], body: AskedBody<'a>) -> Result<Option<&'a str>, Refusal> {
-    let mut model = body.model;
+/// A request without a model (unless it `may_lack` one) would be answered by whatever the server has loaded, so it is
+/// refused where not every model is allowed.
+fn chosen<'a>(models: &'a [Models], asked: Option<&'a str>, may_lack: bool) -> Result<Option<&'a str>, Refusal> {
+    let mut model = asked;
     for rule in models {
         model = model.map(|model| rule.renamed(model));
         let allowed = match model {
             Some(model) => rule.allows(model),
-            None => rule.allow.is_none() || body.bytes.is_empty(),
+            None => rule.allow.is_none() || may_lack,
         };
         if !allowed {
             return Err(Refusal::ModelNotAllowed);
         }
     }
-    Ok(model.filter(|model| body.model != Some(*model)))
+    Ok(model.filter(|model| asked != Some(*model)))
 }
 
 struct Rewritten {
@@ -193,6 +216,13 @@ struct Rewritten {
 fn rewritten(asked: AskedBody<'_>, model: Option<&str>, counts: bool) -> Result<Option<Rewritten>, SpliceError> {
     if model.is_none() && !counts {
         return Ok(None);
+    }
+    if let Some(place) = asked.model.and_then(|model| model.place.clone()) {
+        let body = model.map(|name| [&asked.bytes[..place.start], name.as_bytes(), &asked.bytes[place.end..]].concat());
+        return Ok(body.map(|body| Rewritten {
+            body,
+            hides_usage: false,
+        }));
     }
     let mut body = Body::scan(asked.bytes)?;
     let asks_usage = counts && body.stream() == Ok(Some(true)) && body.include_usage() == Ok(false);
@@ -211,13 +241,7 @@ fn rewritten(asked: AskedBody<'_>, model: Option<&str>, counts: bool) -> Result<
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    fn body<'a>(text: &'a str, model: Option<&'a str>) -> AskedBody<'a> {
-        AskedBody {
-            bytes: text.as_bytes(),
-            model,
-        }
-    }
+    use crate::model::in_body;
 
     #[test]
     fn aliases_come_first_and_what_they_give_must_be_allowed() {
@@ -241,11 +265,15 @@ mod tests {
             (&alias_only, "{…}", None, Ok(None)),
         ];
         for (models, text, model, expected) in cases {
-            assert_eq!(
-                chosen(std::slice::from_ref(models), body(text, model)),
-                expected,
-                "{model:?}"
-            );
+            let found = chosen(std::slice::from_ref(models), model, text.is_empty());
+            assert_eq!(found, expected, "{model:?}");
+        }
+    }
+
+    fn body(text: &str) -> AskedBody<'_> {
+        AskedBody {
+            bytes: text.as_bytes(),
+            model: None,
         }
     }
 
@@ -274,7 +302,7 @@ mod tests {
             (r#"{"stream":false}"#, None, true, None),
         ];
         for (text, model, counts, expected) in cases {
-            let found = rewritten(body(text, None), model, counts).expect("JSON");
+            let found = rewritten(body(text), model, counts).expect("JSON");
             let found = found.map(|found| (String::from_utf8(found.body).expect("text"), found.hides_usage));
             assert_eq!(
                 found.as_ref().map(|(text, hides)| (text.as_str(), *hides)),
@@ -282,6 +310,24 @@ mod tests {
                 "{text}"
             );
         }
-        assert!(rewritten(body("no JSON", None), Some("b"), true).is_err());
+        assert!(rewritten(body("no JSON"), Some("b"), true).is_err());
+    }
+
+    #[test]
+    fn of_a_form_the_field_s_value_alone_changes() {
+        let form = "--X\r\nContent-Disposition: form-data; name=\"model\"\r\n\r\na\r\n--X--\r\n";
+        let model = in_body("multipart/form-data; boundary=X", form.as_bytes()).expect("one");
+        let asked = AskedBody {
+            bytes: form.as_bytes(),
+            model: model.as_ref(),
+        };
+        assert_eq!(asked.model_name(), Some("a"));
+        let found = rewritten(asked, Some("long-name"), true)
+            .expect("a form")
+            .expect("changed");
+        assert_eq!(
+            String::from_utf8(found.body).expect("text"),
+            form.replace("\r\na\r\n", "\r\nlong-name\r\n")
+        );
     }
 }

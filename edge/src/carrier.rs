@@ -7,3 +7,4 @@
 mod discard;
 pub(crate) mod forward;
 pub(crate) mod pingora;
+mod rate;

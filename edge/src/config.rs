@@ -23,6 +23,7 @@ pub struct EdgeConfig {
     pub bounds: Bounds,
     pub timeouts: Timeouts,
     pub balancing: Balancing,
+    pub answers: Answers,
     pub access_log: Option<AccessLogTarget>,
     pub carrier: Carrier,
     pub trusted_proxies: TrustedProxies,
@@ -31,6 +32,8 @@ pub struct EdgeConfig {
     /// Where exchanges are kept. `None`: they are not.
     pub capture: Option<CaptureConfig>,
     pub tls: TlsSettings,
+    /// Who takes the spans. `None`: traces are off.
+    pub tracer: Option<traces::Tracer>,
 }
 
 impl EdgeConfig {
@@ -47,9 +50,11 @@ impl EdgeConfig {
             carrier: Carrier::default(),
             trusted_proxies: TrustedProxies::default(),
             balancing: Balancing::default(),
+            answers: Answers::default(),
             state: None,
             capture: None,
             tls: TlsSettings::default(),
+            tracer: None,
         }
     }
 }
@@ -96,6 +101,8 @@ pub struct Bounds {
     pub body_bytes_max: u64,
     pub head: HeadBounds,
     pub crowd: CrowdBounds,
+    /// Exchanges that one key may have at once. `None`: only its routers' limits bound them.
+    pub streams_per_key_max: Option<u32>,
     /// Resident memory of the process beyond which new requests are refused. `None`: not looked at.
     pub memory_bytes_max: Option<u64>,
 }
@@ -131,6 +138,7 @@ impl Default for Bounds {
             body_bytes_max: 256 << 20,
             head: HeadBounds::default(),
             crowd: CrowdBounds::default(),
+            streams_per_key_max: None,
             memory_bytes_max: None,
         }
     }
@@ -143,6 +151,15 @@ pub struct Balancing {
     pub tells_server: bool,
     /// Lines at the top of a system prompt that `strategy: prefix` leaves out.
     pub volatile_lines: affinity::VolatileLines,
+}
+
+/// What is done with answers as they pass.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Answers {
+    /// An event stream that is silent for so long before its first token gets a comment. `None`: never.
+    pub keepalive: Option<Duration>,
+    /// Tokens are counted for the metrics of every router, not only of those whose limits need them.
+    pub counts_tokens: bool,
 }
 
 #[derive(Debug, Clone)]

@@ -116,6 +116,12 @@ impl Drop for Guest {
     }
 }
 
+/// The process, or the machine, may open no more.
+pub(crate) fn is_out_of_descriptors(error: &std::io::Error) -> bool {
+    let out = [rustix::io::Errno::MFILE, rustix::io::Errno::NFILE];
+    out.iter().any(|out| error.raw_os_error() == Some(out.raw_os_error()))
+}
+
 /// What a client is counted by; `None` for loopback.
 fn counted(client: IpAddr) -> Option<IpAddr> {
     match client.to_canonical() {

@@ -16,6 +16,7 @@ mod kept;
 mod limited;
 mod pace;
 mod tail;
+mod traced;
 mod turn;
 
 use std::net::SocketAddr;
@@ -23,7 +24,7 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use http::{HeaderMap, HeaderValue, header};
-use keymap::{Decision, Model, Route, Target};
+use keymap::{Decision, KeyHash, Model, Route, Target};
 
 pub(crate) use account::Outcome;
 use attempts::Attempts;
@@ -32,7 +33,7 @@ pub(crate) use destination::Destination;
 pub(crate) use head::Head;
 pub(crate) use turn::Turn;
 
-use crate::admission::{Admission, Ruling};
+use crate::admission::{Admission, AskedBody, Ruling};
 use crate::balance::Balancer;
 use crate::breaker;
 use crate::error::Refusal;
@@ -42,6 +43,8 @@ use crate::middleware::{Changes, keyless_preflight};
 use crate::plane::Plane;
 use crate::request_id::RequestId;
 use crate::rewrite::Origin;
+use crate::streams::Stream;
+
 use crate::upstream::Upstream;
 
 pub(crate) enum Verdict {
@@ -74,10 +77,16 @@ pub(crate) struct Exchange {
     seen: Option<pace::Seen>,
     /// One of its service's slots, where those are counted.
     slot: Option<FairSlot>,
+    /// One of its key's, where those are bounded.
+    stream: Option<Stream>,
+    /// Its route's circuit breakers let it through.
+    passed_breakers: bool,
     request_bytes: u64,
     response_bytes: u64,
     status: Option<u16>,
     tail: tail::Tail,
+    /// `None`: its trace is not kept.
+    traced: Option<Box<traced::Traced>>,
     /// Keeps what passes. `None`: nobody wants it kept.
     recorder: Option<Box<capture::Recorder>>,
 }
@@ -87,6 +96,7 @@ impl Exchange {
     pub(crate) fn open(plane: Arc<Plane>, entry_point: Option<Arc<str>>, head: &Head<'_>) -> (Self, Verdict) {
         let client = plane.trusted_proxies.client(head.client.ip(), head.tls, head.headers);
         let mut exchange = Self {
+            traced: traced::Traced::begin(plane.tracer.as_ref(), head.headers),
             plane,
             entry_point,
             started: Instant::now(),
@@ -104,6 +114,8 @@ impl Exchange {
             admission: None,
             seen: None,
             slot: None,
+            stream: None,
+            passed_breakers: false,
             request_bytes: 0,
             response_bytes: 0,
             status: None,
@@ -111,7 +123,7 @@ impl Exchange {
             recorder: None,
         };
         let verdict = match exchange.read_head(head) {
-            Ok(()) => exchange.decide(head.headers, Model::Unread, None),
+            Ok(()) => exchange.decide(head.headers, None),
             Err(refusal) => Verdict::Refuse(refusal),
         };
         (exchange, verdict)
@@ -121,11 +133,16 @@ impl Exchange {
     pub(crate) fn body_read(&mut self, headers: &HeaderMap, body: &[u8]) -> Verdict {
         self.body_is_here = true;
         self.request_bytes = body.len() as u64;
-        let verdict = match crate::model::model_of(body) {
+        let content_type = headers.get(header::CONTENT_TYPE).and_then(|kind| kind.to_str().ok());
+        let verdict = match crate::model::in_body(content_type.unwrap_or_default(), body) {
             Ok(model) => {
-                let verdict = self.decide(headers, Model::Read(model.as_deref()), Some(body));
+                let body = AskedBody {
+                    bytes: body,
+                    model: model.as_ref(),
+                };
+                let verdict = self.decide(headers, Some(body));
                 if self.balancer().is_some_and(|balancer| balancer.wants_conversation) {
-                    self.look_up_conversation(headers, body);
+                    self.look_up_conversation(headers, body.bytes);
                 }
                 verdict
             }
@@ -140,6 +157,10 @@ impl Exchange {
         if !head::names_one_host(&target, head.headers) {
             return Err(Refusal::BadRequest);
         }
+        // Of a whole server only its options can be asked for (RFC 9112, 3.2.4).
+        if target.forward_path() == "*" && head.method != http::Method::OPTIONS {
+            return Err(Refusal::BadTarget(keymap::TargetError::Form));
+        }
         self.target = Some(target);
         if head
             .content_length
@@ -150,9 +171,17 @@ impl Exchange {
         Ok(())
     }
 
-    fn decide(&mut self, headers: &HeaderMap, model: Model<'_>, body: Option<&[u8]>) -> Verdict {
+    /// `body`: where it was read.
+    fn decide(&mut self, headers: &HeaderMap, body: Option<AskedBody<'_>>) -> Verdict {
         let Some(target) = &self.target else {
             return Verdict::Refuse(Refusal::BadRequest);
+        };
+        // Where the path names a model, that is the one that answers, whatever a body says.
+        let model = match (crate::model::in_path(&self.method, target), body) {
+            (Ok(Some(named)), _) => Model::Read(Some(named.name)),
+            (Ok(None), Some(body)) => Model::Read(body.model_name()),
+            (Ok(None), None) => Model::Unread,
+            (Err(error), _) => return Verdict::Refuse(Refusal::BadTarget(error)),
         };
         let credential = match keymap::Credential::from_headers(headers) {
             Ok(credential) => credential,
@@ -178,7 +207,8 @@ impl Exchange {
             return Verdict::Refuse(Refusal::Preflight);
         }
         drop(mappings);
-        match self.destination_of(decision) {
+        let key = credential.as_ref().map(|credential| credential.hash);
+        match self.destination_of(decision).and_then(|found| self.count(key, found)) {
             Ok(Some(destination)) => {
                 if let Err(refusal) = self.change(headers) {
                     return Verdict::Refuse(refusal);
@@ -188,11 +218,10 @@ impl Exchange {
                 if self.wants_conversation(headers) {
                     return Verdict::ReadBody;
                 }
-                let admitted = self.route.as_ref().map(|route| breaker::admit(route, self.started));
-                if let Some(Err(status)) = admitted {
+                if let Err(status) = self.ask_breakers() {
                     return Verdict::Refuse(Refusal::CircuitOpen(status));
                 }
-                match self.admit(headers, model, body) {
+                match self.admit(headers, body) {
                     Ruling::Pass => {}
                     Ruling::NeedsBody => return Verdict::ReadBody,
                     Ruling::Refuse(refusal) => return Verdict::Refuse(refusal),
@@ -203,6 +232,23 @@ impl Exchange {
             Ok(None) => Verdict::ReadBody,
             Err(refusal) => Verdict::Refuse(refusal),
         }
+    }
+
+    /// Takes one of its key's places, where those are bounded. One whose body is read first has it meanwhile.
+    fn count<T>(&mut self, key: Option<KeyHash>, found: T) -> Result<T, Refusal> {
+        if let (Some(streams), Some(key), None) = (&self.plane.streams, key, &self.stream) {
+            self.stream = Some(streams.begin(key).ok_or(Refusal::TooManyAtOnce)?);
+        }
+        Ok(found)
+    }
+
+    /// Once: of a breaker that takes traffic up again, each that it lets through is part of what it lets through.
+    fn ask_breakers(&mut self) -> Result<(), u16> {
+        if let Some(route) = self.route.as_ref().filter(|_| !self.passed_breakers) {
+            breaker::admit(route, self.started)?;
+            self.passed_breakers = true;
+        }
+        Ok(())
     }
 
     /// `None`: the body must be read first.
@@ -241,13 +287,18 @@ impl Exchange {
 
     /// What the server gets as its request target: cleaned, with the server's own path before it where asked for.
     pub(crate) fn write_target(&self, out: &mut Vec<u8>) {
-        out.extend_from_slice(self.current_server().map_or("", Upstream::path_prefix).as_bytes());
-        out.extend_from_slice(self.forwarded().map_or("/", Target::forward).as_bytes());
+        let target = self.forwarded().map_or("/", Target::forward);
+        if target.starts_with('/') {
+            out.extend_from_slice(self.current_server().map_or("", Upstream::path_prefix).as_bytes());
+        }
+        out.extend_from_slice(target.as_bytes());
     }
 
     /// The headers that the edge speaks for on the way to the current server.
     pub(crate) fn origin<'a>(&'a self, headers: &'a HeaderMap, continued: bool) -> Origin<'a> {
-        let server = self.member().filter(|member| !member.terms.passes_host);
+        // HTTP/1.0 may come without; HTTP/1.1, in which it leaves, may not.
+        let lacks_host = !headers.contains_key(header::HOST);
+        let server = self.member().filter(|member| lacks_host || !member.terms.passes_host);
         let server = server.map(|member| &member.upstream);
         Origin {
             request_id: self.request_id.as_bytes(),
@@ -258,8 +309,14 @@ impl Exchange {
             continued: continued || self.body_is_here,
             as_it_is: self.reads_answer(),
             kept_as: self.kept_as(),
+            trace: self.traced.as_ref().map(|traced| &traced.begun),
             changes: self.request_changes(),
         }
+    }
+
+    /// Whose it is.
+    pub(crate) fn router(&self) -> Option<&Arc<str>> {
+        self.route.as_ref().map(|route| &route.router.name)
     }
 
     pub(crate) fn started(&self) -> Instant {

@@ -14,11 +14,12 @@
 //! suspect all are tried. What the operator's own check says is a fact: if all are down, requests are refused.
 //! State belongs to a service's server by its URL and outlives every reload ([`Registry`]).
 
+pub(crate) mod early;
 mod outlier;
 pub(crate) mod probe;
 mod registry;
 mod state;
 
 pub(crate) use outlier::{Times, is_outlier};
-pub(crate) use registry::Registry;
+pub(crate) use registry::{Registry, Shown};
 pub(crate) use state::{Rules, Standing, State};

@@ -37,6 +37,8 @@ mod response_facts;
 mod rewrite;
 mod server;
 pub mod state;
+mod streams;
+mod takeover;
 mod tap;
 mod threads;
 mod tls;
@@ -44,12 +46,21 @@ mod trusted;
 mod upstream;
 mod usage;
 
+#[cfg(feature = "fuzzing")]
+pub use carrier::forward::fuzzing;
+
 pub use access_log::AccessLogTarget;
 pub use affinity::VolatileLines;
 pub use config::{
-    Balancing, Bounds, CaptureConfig, Carrier, EdgeConfig, EntryPoint, HeadBounds, StateFolder, Timeouts,
+    Answers, Balancing, Bounds, CaptureConfig, Carrier, EdgeConfig, EntryPoint, HeadBounds, StateFolder, Timeouts,
 };
 pub use crowd::CrowdBounds;
-pub use server::{BoundEdge, RunningEdge, StartError};
-pub use tls::{CertificateFiles, TlsFault, TlsSettings, UpstreamTls};
+pub use drain::Left;
+pub use metrics::metrics_specimen;
+pub use server::{BoundEdge, Pulse, RunningEdge, StartError, Successor};
+pub use takeover::{Predecessor, Sockets, TakeoverError};
+pub use tls::{
+    AcmeSettings, CertificateFiles, ChallengeKind, ExternalAccount, Redirect, RedirectPoint, TlsFault, TlsSettings,
+    UpstreamTls,
+};
 pub use trusted::TrustedProxies;

@@ -18,5 +18,6 @@ pub(crate) mod fair;
 pub(crate) mod in_flight;
 pub(crate) mod rate;
 pub(crate) mod registry;
+pub(crate) mod remit;
 pub(crate) mod set;
 pub(crate) mod standing;

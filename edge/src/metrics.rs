@@ -3,11 +3,16 @@
 //! Counting is an atomic addition on the thread's own line of the cache; families with labels are put together when they are scraped. No label holds
 //! anything a client sent.
 
+mod budgets;
 mod capture;
 mod histogram;
+mod servers;
+mod spans;
+mod specimen;
 mod tls;
 mod traffic;
 
+pub use specimen::metrics_specimen;
 pub(crate) use traffic::{Counted, Figures, Pace, Traffic};
 
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
@@ -18,6 +23,8 @@ use prometheus::proto::MetricFamily;
 use prometheus::{Encoder, IntCounterVec, IntGauge, IntGaugeVec, Opts, TextEncoder};
 
 use crate::error::Refusal;
+use crate::health;
+use crate::limits::registry::UsedBudget;
 use crate::tap::Tap;
 use crate::tls::Front;
 
@@ -40,6 +47,9 @@ pub(crate) struct Metrics {
     /// Each thread adds to one of them; they are summed when they are read.
     shards: Box<[Shard]>,
     pub(crate) access_log_dropped: AtomicU64,
+    /// Requests of services with `strategy: prefix`: those whose server had read their beginning, and the others.
+    prefix_hits: AtomicU64,
+    prefix_misses: AtomicU64,
     /// What passes, by router.
     pub(crate) traffic: Traffic,
 }
@@ -83,6 +93,8 @@ impl Metrics {
         Self {
             shards: (0..SHARDS).map(|_| Shard::new()).collect(),
             access_log_dropped: AtomicU64::new(0),
+            prefix_hits: AtomicU64::new(0),
+            prefix_misses: AtomicU64::new(0),
             traffic: Traffic::default(),
         }
     }
@@ -102,6 +114,16 @@ impl Metrics {
 
     pub(crate) fn upstream_failed(&self, failure: UpstreamFailure) {
         self.shard().failures[failure as usize].fetch_add(1, Ordering::Relaxed);
+    }
+
+    /// A conversation's server was chosen.
+    pub(crate) fn prefix_looked_up(&self, is_held: bool) {
+        let counter = if is_held {
+            &self.prefix_hits
+        } else {
+            &self.prefix_misses
+        };
+        counter.fetch_add(1, Ordering::Relaxed);
     }
 
     fn sum(&self, counter: impl Fn(&Shard) -> &AtomicU64) -> u64 {
@@ -128,26 +150,22 @@ impl Metrics {
         mappings: &Snapshot,
         tap: Option<&Tap>,
         front: Option<&Front>,
+        further: &Further<'_>,
     ) -> Result<Vec<u8>, prometheus::Error> {
         let mut families = self.counted()?;
         families.extend(self.traffic.families()?);
-        families.extend(gauge(
-            "conclave_edge_connections",
-            "Connections being served.",
-            in_flight,
-        )?);
+        families.extend(plain(self, in_flight)?);
+        families.extend(servers::families(&further.servers)?);
         families.extend(mapping_families(mappings)?);
-        let dropped = counter_value(
-            "conclave_edge_access_log_dropped_total",
-            "Access log lines lost because the writer could not keep up.",
-            self.access_log_dropped.load(Ordering::Relaxed),
-        )?;
-        families.extend(dropped);
+        families.extend(budgets::families(&further.budgets)?);
+        if let Some(tracer) = further.tracer {
+            families.extend(spans::families(tracer.counts())?);
+        }
         if let Some(tap) = tap {
             families.extend(capture::families(&tap.statistics())?);
         }
         if let Some(front) = front {
-            families.extend(tls::families(front)?);
+            families.extend(tls::of(front)?);
         }
         families.retain(|family| !family.get_metric().is_empty());
         let mut text = Vec::new();
@@ -176,6 +194,18 @@ impl Metrics {
             failures,
             by_kind.map(|(index, kind)| ((*kind).into(), self.sum(|shard| &shard.failures[index]))),
         )?);
+        let prefixes = (
+            "conclave_edge_prefix_requests_total",
+            "Requests of services with `strategy: prefix`, by whether their server had read their beginning.",
+            "result",
+        );
+        let looked_up = [("hit", &self.prefix_hits), ("miss", &self.prefix_misses)];
+        families.extend(Self::family(
+            prefixes,
+            looked_up
+                .into_iter()
+                .map(|(result, counter)| (result.into(), counter.load(Ordering::Relaxed))),
+        )?);
         let answers = (
             "conclave_edge_requests_total",
             "Requests by the status answered; 0: none.",
@@ -187,6 +217,25 @@ impl Metrics {
         )?);
         Ok(families)
     }
+}
+
+/// What a scrape shows beside what is counted here.
+pub(crate) struct Further<'a> {
+    pub(crate) servers: Vec<health::Shown>,
+    pub(crate) budgets: Vec<UsedBudget>,
+    pub(crate) tracer: Option<&'a traces::Tracer>,
+}
+
+/// Families without labels.
+fn plain(metrics: &Metrics, in_flight: usize) -> Result<Vec<MetricFamily>, prometheus::Error> {
+    let help = "Connections being served.";
+    let mut families = gauge("conclave_edge_connections", help, in_flight)?;
+    families.extend(counter_value(
+        "conclave_edge_access_log_dropped_total",
+        "Access log lines lost because the writer could not keep up.",
+        metrics.access_log_dropped.load(Ordering::Relaxed),
+    )?);
+    Ok(families)
 }
 
 fn mapping_families(mappings: &Snapshot) -> Result<Vec<MetricFamily>, prometheus::Error> {

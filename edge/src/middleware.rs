@@ -24,6 +24,7 @@ use keymap::{Middleware, MiddlewareKind, Route, Target};
 pub(crate) use cross_origin::keyless_preflight;
 
 use crate::error::Refusal;
+use crate::rewrite::spells;
 
 /// What differs from a request that is forwarded as it came. A route without middlewares has none.
 #[derive(Default)]
@@ -146,6 +147,10 @@ impl Changes {
         self.target.as_ref()
     }
 
+    pub(crate) fn forward_to(&mut self, target: Target) {
+        self.target = Some(target);
+    }
+
     pub(crate) fn request(&self) -> &HeaderChanges {
         &self.request
     }
@@ -172,10 +177,9 @@ impl HeaderChanges {
         }
     }
 
-    /// Whether what came under this name goes no further.
+    /// Whether what came under this name, or under another spelling of it, goes no further.
     pub(crate) fn owns(&self, name: &[u8]) -> bool {
-        let is = |known: &HeaderName| name.eq_ignore_ascii_case(known.as_str().as_bytes());
-        self.0.iter().any(|(known, _)| is(known))
+        self.0.iter().any(|(known, _)| spells(name, known.as_str()))
     }
 
     pub(crate) fn names(&self) -> impl Iterator<Item = &HeaderName> {

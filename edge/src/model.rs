@@ -1,7 +1,14 @@
-//! The body's `model`, for rules that ask for it: the top level of a JSON object, nothing else is kept.
+//! The `model` that a request asks for: of a JSON object's top level, of a form's field, or of the path ([`in_path`]).
+//! Nothing else is kept.
+
+mod form;
+mod path;
 
 use std::borrow::Cow;
 use std::fmt;
+use std::ops::Range;
+
+pub(crate) use path::{InPath, in_path};
 
 use serde::de::{Deserialize, Deserializer, IgnoredAny, MapAccess, SeqAccess, Visitor};
 
@@ -11,8 +18,28 @@ pub(crate) enum ModelError {
     Twice,
 }
 
-/// `None` where the body is not a JSON object or names no model as a string: rules on the model then do not match.
-pub(crate) fn model_of(body: &[u8]) -> Result<Option<Cow<'_, str>>, ModelError> {
+/// What a body names.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) struct InBody<'a> {
+    pub(crate) name: Cow<'a, str>,
+    /// Where it stands, in a form.
+    pub(crate) place: Option<Range<usize>>,
+}
+
+/// `None` where the body is neither a JSON object nor a form, or names no model as a text: rules on the model then do not
+/// match.
+pub(crate) fn in_body<'a>(content_type: &str, body: &'a [u8]) -> Result<Option<InBody<'a>>, ModelError> {
+    if let Some(place) = form::model(content_type, body)? {
+        let name = std::str::from_utf8(&body[place.clone()]).ok();
+        return Ok(name.map(|name| InBody {
+            name: name.into(),
+            place: Some(place),
+        }));
+    }
+    Ok(of_json(body)?.map(|name| InBody { name, place: None }))
+}
+
+fn of_json(body: &[u8]) -> Result<Option<Cow<'_, str>>, ModelError> {
     match serde_json::from_slice::<Named<'_>>(body) {
         Ok(Named { twice: true, .. }) => Err(ModelError::Twice),
         Ok(named) => Ok(named.model),
@@ -143,7 +170,7 @@ mod tests {
             ("", Ok(None)),
         ];
         for (body, expected) in cases {
-            let found = model_of(body.as_bytes());
+            let found = of_json(body.as_bytes());
             assert_eq!(
                 found.as_ref().map(|model| model.as_deref()),
                 expected.as_ref().map(|m| *m),

@@ -23,6 +23,8 @@ pub(crate) struct Origin<'a> {
     pub(crate) as_it_is: bool,
     /// For an aggregator: the exchange as the edge keeps it, or that nobody is to keep it.
     pub(crate) kept_as: Option<KeptAs>,
+    /// Where the exchange stands in its trace, if that is kept; else what the client says of its own goes on.
+    pub(crate) trace: Option<&'a traces::Begun>,
     /// What middlewares set and take away: the last word, also on what the edge speaks for.
     pub(crate) changes: &'a HeaderChanges,
 }
@@ -31,22 +33,24 @@ impl Origin<'_> {
     /// Whether what the client sent under this name goes no further. `X_Real_IP` is the same name to whoever puts headers
     /// into environment variables, as CGI and WSGI do.
     pub(crate) fn owns(&self, name: &[u8]) -> bool {
-        let plain = |byte: &u8| if *byte == b'_' { b'-' } else { byte.to_ascii_lowercase() };
-        let is = |owned: &str| name.iter().map(plain).eq(owned.bytes());
+        let is = |owned: &str| spells(name, owned);
         (match name.len() {
             4 => self.server_host.is_some() && is("host"),
             6 => self.continued && is("expect"),
-            9 => is("x-real-ip"),
+            9 => is("x-real-ip") || is("forwarded"),
+            10 => self.trace.is_some_and(|trace| trace.state().is_none()) && is("tracestate"),
+            11 => self.trace.is_some() && is("traceparent"),
             12 => is("x-request-id"),
-            15 => is("x-forwarded-for") || (self.as_it_is && is("accept-encoding")),
-            16 => is("x-forwarded-host"),
+            15 => self.as_it_is && is("accept-encoding"),
             // llama-server keeps a generation of this id running after its client has gone, and shows its text to
             // whoever names the id.
-            17 => is("x-forwarded-proto") || is("x-conversation-id"),
+            17 => is("x-conversation-id"),
             // Only the edge says what is kept of an exchange.
             19 => is("x-conclave-exchange"),
             _ => false,
-        }) || self.changes.owns(name)
+        }) || is_forwarded(name)
+            || is_alias(name)
+            || self.changes.owns(name)
     }
 
     /// What the edge sends instead, besides the changes.
@@ -70,11 +74,63 @@ impl Origin<'_> {
         if let Some(host) = self.server_host {
             set("host", host);
         }
+        if let Some(trace) = self.trace {
+            set("traceparent", &trace.context.traceparent());
+        }
         match &self.kept_as {
             Some(KeptAs::Exchange(id)) => set("x-conclave-exchange", id),
             Some(KeptAs::Nothing) => set("x-conclave-exchange", b"none"),
             None => {}
         }
+    }
+}
+
+/// Whether two names are one to whoever puts headers into environment variables, as CGI and WSGI do.
+pub(crate) fn spells(name: &[u8], owned: &str) -> bool {
+    let plain = |byte: &u8| if *byte == b'_' { b'-' } else { byte.to_ascii_lowercase() };
+    name.len() == owned.len() && name.iter().map(plain).eq(owned.bytes().map(|byte| plain(&byte)))
+}
+
+/// `X-Forwarded-Port`, `-Prefix`, `-Uri`, `-Tls-Client-Cert`: what a proxy says about the client, and only a proxy may.
+fn is_forwarded(name: &[u8]) -> bool {
+    const FAMILY: &str = "x-forwarded-";
+    name.get(..FAMILY.len()).is_some_and(|begin| spells(begin, FAMILY))
+}
+
+/// A second spelling of a name on which it depends who asks or where the body ends. Nobody means well with it.
+fn is_alias(name: &[u8]) -> bool {
+    const NAMES: [&str; 9] = [
+        "api-key",
+        "x-api-key",
+        "x-goog-api-key",
+        "proxy-authorization",
+        "proxy-connection",
+        "keep-alive",
+        "content-length",
+        "content-type",
+        "transfer-encoding",
+    ];
+    memchr::memchr(b'_', name).is_some() && NAMES.iter().any(|known| spells(name, known))
+}
+
+/// Which lines that bring a key have been passed on: of each name one, and none that is empty. A server may read the first
+/// of two, or the last, or both joined.
+#[derive(Debug, Default)]
+pub(crate) struct KeyLines([bool; 4]);
+
+impl KeyLines {
+    /// Whether this line goes no further.
+    pub(crate) fn repeats(&mut self, name: &[u8], value: &[u8]) -> bool {
+        let is = |key: &str| name.eq_ignore_ascii_case(key.as_bytes());
+        let place = match name.len() {
+            7 if is("api-key") => 0,
+            9 if is("x-api-key") => 1,
+            13 if is("authorization") => 2,
+            14 if is("x-goog-api-key") => 3,
+            _ => return false,
+        };
+        let is_blank = value.is_empty() || (place == 2 && value.eq_ignore_ascii_case(b"bearer"));
+        is_blank || std::mem::replace(&mut self.0[place], true)
     }
 }
 
@@ -151,6 +207,7 @@ mod tests {
             continued: true,
             as_it_is: true,
             kept_as: Some(KeptAs::Nothing),
+            trace: None,
             changes: HeaderChanges::NONE,
         }
     }
@@ -168,7 +225,17 @@ mod tests {
         }
         assert!(set.contains(&("x-forwarded-for", "10.0.0.7".to_owned())), "{set:?}");
         assert!(origin.owns(b"X-Conversation-Id") && !set.iter().any(|(name, _)| *name == "x-conversation-id"));
-        assert!(origin.owns(b"X_Real_IP") && origin.owns(b"x-forwarded_for"));
+        for spelling in [
+            "X_Real_IP",
+            "x-forwarded_for",
+            "X-Forwarded-Tls-Client-Cert",
+            "Forwarded",
+            "X_Api_Key",
+            "content_length",
+        ] {
+            assert!(origin.owns(spelling.as_bytes()), "{spelling}");
+        }
+        assert!(!origin.owns(b"x-api-key") && !origin.owns(b"Content-Length") && !origin.owns(b"x_other"));
         assert!(!origin.owns(b"authorization"));
     }
 

@@ -1,25 +1,28 @@
 //! The edge's life: bind, start, stop. Ports are bound before anything runs, so a taken port is a plain error.
 
-use std::fmt;
-use std::io;
+mod error;
+mod listen;
+mod running;
+mod successor;
+
 use std::net::{SocketAddr, TcpListener};
 use std::os::fd::IntoRawFd;
+use std::path::PathBuf;
 use std::sync::Arc;
-use std::time::Duration;
 
 use arc_swap::ArcSwap;
 use keymap::Snapshot;
+use parking_lot::Mutex;
 use pingora_core::listeners::{L4BufferSettings, ListenerConfig};
 use pingora_core::server::{Fds, ShutdownWatch};
 use pingora_core::services::Service as _;
 use pingora_core::services::listening::Service;
-use tokio::runtime::Handle;
 use tokio::sync::watch;
 
 use crate::access_log::AccessLog;
 use crate::admin;
 use crate::balance::mirror::Copies;
-use crate::carrier::forward::{self, Door, Forwarder};
+use crate::carrier::forward::{self, Aside, Forwarder};
 use crate::carrier::pingora;
 use crate::config::{Carrier, EdgeConfig, EntryPoint, StateFolder};
 use crate::crowd::Crowd;
@@ -30,50 +33,22 @@ use crate::limits::registry::Registry;
 use crate::metrics::Metrics;
 use crate::plane::{self, Limiting, Plane};
 use crate::pressure::Pressure;
-use crate::state::{Folder, Keeper, StateError};
+use crate::state::{Folder, Keeper};
+use crate::streams::Streams;
+use crate::takeover::{Door, Doors, Estate, Role, Sockets};
 use crate::tap::Tap;
 use crate::threads::Threads;
-use crate::tls::{Tls, TlsFault};
+use crate::tls::{RedirectPoint, Tls};
 
-/// Connections the kernel holds for us until they are accepted: a burst of clients after a restart.
-const BACKLOG: u32 = 4096;
+pub use error::StartError;
+pub use running::{Pulse, RunningEdge};
+pub use successor::Successor;
+
+use listen::{addresses, listen, listen_all};
 
 /// A listener's buffers for each connection. pingora's own are 64 KiB: most of what an idle client would cost.
 const READ_BUFFER_BYTES: usize = 4096;
 const WRITE_BUFFER_BYTES: usize = 1460;
-
-/// After the last stream, for what is still being flushed.
-const LAST_FLUSH: Duration = Duration::from_secs(1);
-
-#[derive(Debug)]
-pub enum StartError {
-    Bind { address: SocketAddr, error: io::Error },
-    Runtime(io::Error),
-    AccessLog(io::Error),
-    Journal(capture::Error),
-    State(StateError),
-    Tls(TlsFault),
-}
-
-impl fmt::Display for StartError {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Bind { address, error } => {
-                write!(
-                    f,
-                    "cannot listen on {address}: {error}; choose another address or end what listens there"
-                )
-            }
-            Self::Runtime(error) => write!(f, "cannot start the edge's threads: {error}"),
-            Self::AccessLog(error) => write!(f, "cannot open the access log: {error}"),
-            Self::State(error) => error.fmt(f),
-            Self::Tls(fault) => write!(f, "TLS: {fault}"),
-            Self::Journal(error) => write!(f, "cannot keep what passes (--journal): {error}"),
-        }
-    }
-}
-
-impl std::error::Error for StartError {}
 
 /// Everything is bound and nothing runs yet.
 pub struct BoundEdge {
@@ -82,21 +57,58 @@ pub struct BoundEdge {
     carrier: Carrier,
     listeners: Vec<(EntryPoint, TcpListener)>,
     tls_listeners: Vec<(EntryPoint, TcpListener)>,
-    admin: Option<TcpListener>,
+    redirects: Vec<(RedirectPoint, TcpListener)>,
+    admin: Option<(SocketAddr, TcpListener)>,
+    /// What `limits` is remembered in, where it is open.
+    state: Option<PathBuf>,
 }
 
 impl BoundEdge {
     /// # Errors
     /// Where an address cannot be bound, the access log or the journal not opened, or the threads not started.
     pub fn bind(config: EdgeConfig, mappings: Arc<ArcSwap<Snapshot>>) -> Result<Self, StartError> {
+        Self::bind_on(config, mappings, Sockets::default())
+    }
+
+    /// On sockets that a service manager opened, each of which must be configured; what else is configured is bound.
+    ///
+    /// # Errors
+    /// As for [`BoundEdge::bind`], and where a socket is nobody's.
+    pub fn bind_on(
+        config: EdgeConfig,
+        mappings: Arc<ArcSwap<Snapshot>>,
+        mut sockets: Sockets,
+    ) -> Result<Self, StartError> {
+        let bound = Self::build(config, mappings, &mut sockets, false)?;
+        match sockets.left().first() {
+            Some(address) => Err(StartError::UnknownSocket(*address)),
+            None => Ok(bound),
+        }
+    }
+
+    fn build(
+        config: EdgeConfig,
+        mappings: Arc<ArcSwap<Snapshot>>,
+        sockets: &mut Sockets,
+        has_predecessor: bool,
+    ) -> Result<Self, StartError> {
         let threads = Threads::start(config.threads).map_err(StartError::Runtime)?;
         let tls = Tls::load(&config.tls).map_err(StartError::Tls)?;
-        let listeners = listen_all(threads.handle(), config.entry_points)?;
-        let tls_listeners = listen_all(threads.handle(), config.tls.entry_points)?;
+        let mut bind = |role, address| listen(threads.handle(), sockets.take(role, address), address);
+        let listeners = listen_all(Role::Clear, &mut bind, config.entry_points)?;
+        let tls_listeners = listen_all(Role::Tls, &mut bind, config.tls.entry_points)?;
+        let redirects = config.tls.redirects.into_iter().map(|point| {
+            let listener = bind(Role::Redirect, point.entry.listen)?;
+            Ok((point, listener))
+        });
+        let redirects = redirects.collect::<Result<_, _>>()?;
         let admin = config
             .admin
-            .map(|address| listen(threads.handle(), address))
+            .map(|address| bind(Role::Admin, address).map(|listener| (address, listener)))
             .transpose()?;
+        // A predecessor has the folder until the last moment.
+        let state = config.state.filter(|_| !has_predecessor);
+        let (limits, state) = limiting(state)?;
         let metrics = Arc::new(Metrics::new());
         let access_log = config.access_log.map(|target| AccessLog::start(target, &metrics));
         let servers = Arc::new(health::Registry::new(tls.back.clone()));
@@ -106,19 +118,22 @@ impl BoundEdge {
             mappings,
             aggregator: config.aggregator.as_ref().map(|url| plane::aggregator(url, &servers)),
             crowd: Arc::new(Crowd::new(config.bounds.crowd)),
+            streams: Streams::new(config.bounds.streams_per_key_max),
             pressure: Arc::new(Pressure::default()),
             trusted_proxies: config.trusted_proxies,
             bounds: config.bounds,
             timeouts: config.timeouts,
             balancing: config.balancing,
+            answers: config.answers,
             servers,
             copies: Copies::new(tls.back.clone()),
             metrics,
-            limits: limiting(config.state)?,
+            limits,
             tap: tap.transpose().map_err(StartError::Journal)?,
             access_log: access_log.transpose().map_err(StartError::AccessLog)?,
             in_flight: Arc::new(InFlight::default()),
             tls,
+            tracer: config.tracer,
         };
         Ok(Self {
             threads,
@@ -126,7 +141,9 @@ impl BoundEdge {
             carrier: config.carrier,
             listeners,
             tls_listeners,
+            redirects,
             admin,
+            state,
         })
     }
 
@@ -140,17 +157,27 @@ impl BoundEdge {
         addresses(&self.tls_listeners)
     }
 
+    /// Where it only says where TLS is.
+    pub fn redirect_addresses(&self) -> Vec<SocketAddr> {
+        let bound = self.redirects.iter();
+        bound.filter_map(|(_, listener)| listener.local_addr().ok()).collect()
+    }
+
     pub fn admin_address(&self) -> Option<SocketAddr> {
-        self.admin.as_ref()?.local_addr().ok()
+        self.admin.as_ref()?.1.local_addr().ok()
     }
 
     /// Starts serving on the edge's own threads.
     pub fn start(self) -> RunningEdge {
         let (stop, stopping) = watch::channel(false);
+        let doors = self.doors();
         for (entry, listener) in self.listeners {
             let plane = self.plane.clone();
             match self.carrier {
-                Carrier::Forwarder => self.threads.handle().spawn(serve(plane, entry, listener)),
+                Carrier::Forwarder => {
+                    let serve = serve(plane, entry, listener, stopping.clone());
+                    self.threads.handle().spawn(serve)
+                }
                 Carrier::PingoraProxy => {
                     let serve = serve_with_pingora(plane, entry, listener, stopping.clone());
                     self.threads.handle().spawn(serve)
@@ -161,12 +188,25 @@ impl BoundEdge {
             let serve = serve_tls(self.plane.clone(), entry, listener, stopping.clone());
             self.threads.handle().spawn(serve);
         }
+        self.threads.handle().spawn(health::early::follow(self.plane.clone()));
+        for (point, listener) in self.redirects {
+            let aside = Aside {
+                challenges: self.plane.tls.challenges(),
+                redirect: Some(point.redirect),
+            };
+            let forwarder = Forwarder::new(self.plane.clone(), None, false).with_aside(aside);
+            self.threads.handle().spawn(serve_clear(forwarder, listener));
+        }
+        let renewal = self.plane.tls.renew().unwrap_or_else(|error| {
+            tracing::error!(%error, "certificates are not renewed: there is no thread for it");
+            None
+        });
         if let Some(bytes_max) = self.plane.bounds.memory_bytes_max {
             self.threads
                 .handle()
                 .spawn(self.plane.pressure.clone().watch(bytes_max));
         }
-        if let Some(listener) = self.admin {
+        if let Some((_, listener)) = self.admin {
             self.threads
                 .handle()
                 .spawn(admin::serve(self.plane.clone(), listener, stopping));
@@ -175,62 +215,56 @@ impl BoundEdge {
             threads: self.threads,
             plane: self.plane,
             stop,
+            doors,
+            state: self.state,
+            remitter: Arc::default(),
+            renewal,
         }
     }
-}
 
-/// A serving edge. [`RunningEdge::stop`] ends it; dropping it cuts what is in flight.
-pub struct RunningEdge {
-    threads: Threads,
-    plane: Arc<Plane>,
-    stop: watch::Sender<bool>,
-}
-
-impl RunningEdge {
-    /// Stops accepting, finishes what is in flight, and returns how many connections had to be cut (none, unless the
-    /// drain time-out is configured and passed).
-    pub fn stop(self) -> usize {
-        let _ = self.stop.send(true);
-        self.plane.stop.begin();
-        let in_flight = self.plane.in_flight.clone();
-        let drain = self.plane.timeouts.drain;
-        tracing::info!(connections = in_flight.count(), "draining");
-        let drained = self.threads.handle().block_on(async {
-            match drain {
-                Some(limit) => tokio::time::timeout(limit, in_flight.none_left()).await.is_ok(),
-                None => {
-                    in_flight.none_left().await;
-                    true
-                }
+    /// Copies of the listening sockets, for a successor.
+    fn doors(&self) -> Doors {
+        let clear = self
+            .listeners
+            .iter()
+            .map(|(entry, listener)| (Role::Clear, entry.listen, listener));
+        let tls = self
+            .tls_listeners
+            .iter()
+            .map(|(entry, listener)| (Role::Tls, entry.listen, listener));
+        let admin = self
+            .admin
+            .iter()
+            .map(|(asked, listener)| (Role::Admin, *asked, listener));
+        let redirects = self
+            .redirects
+            .iter()
+            .map(|(point, listener)| (Role::Redirect, point.entry.listen, listener));
+        let copy = |(role, asked, listener): (Role, SocketAddr, &TcpListener)| match listener.try_clone() {
+            Ok(listener) => Some(Door { role, asked, listener }),
+            Err(error) => {
+                tracing::warn!(%error, "a socket cannot be kept for a successor");
+                None
             }
-        });
-        let cut = if drained { 0 } else { in_flight.count() };
-        self.threads.end(LAST_FLUSH);
-        cut
-    }
-
-    /// After a renewal: certificates, keys and authorities are read again, by a thread of their own.
-    pub fn reload_tls(&self) {
-        self.plane.tls.back.forget();
-        if let Some(follower) = &self.plane.tls.follower {
-            follower.look_now();
-        }
-    }
-
-    /// After a log rotation.
-    pub fn reopen_logs(&self) {
-        if let Some(log) = &self.plane.access_log {
-            log.reopen();
-        }
+        };
+        Arc::new(Mutex::new(
+            clear
+                .chain(tls)
+                .chain(redirects)
+                .chain(admin)
+                .filter_map(copy)
+                .collect(),
+        ))
     }
 }
 
-fn limiting(folder: Option<StateFolder>) -> Result<Limiting, StartError> {
+/// With the folder that was opened.
+fn limiting(folder: Option<StateFolder>) -> Result<(Limiting, Option<PathBuf>), StartError> {
     let (clock, registry) = (Clock::start(), Arc::new(Registry::default()));
     let opened = match folder {
         None => None,
         Some(StateFolder { path, required }) => match Folder::open(&path) {
-            Ok(opened) => Some(opened),
+            Ok(opened) => Some((opened, path)),
             Err(error) if required => return Err(StartError::State(error)),
             Err(error) => {
                 tracing::warn!("what is used of limits will be forgotten when this edge ends: {error}");
@@ -238,53 +272,37 @@ fn limiting(folder: Option<StateFolder>) -> Result<Limiting, StartError> {
             }
         },
     };
-    let folder = opened.map(|(folder, facts)| {
-        registry.restore(facts);
-        folder
-    });
+    let (folder, path) = opened
+        .map(|((folder, facts), path)| {
+            registry.restore(facts);
+            (folder, path)
+        })
+        .unzip();
     let keeper = Keeper::start(folder, registry.clone(), clock).map_err(StartError::Runtime)?;
-    Ok(Limiting {
+    let limiting = Limiting {
         clock,
+        estate: Arc::new(Estate::new(registry.clone(), clock)),
         registry,
-        _keeper: keeper,
-    })
-}
-
-fn addresses(listeners: &[(EntryPoint, TcpListener)]) -> Vec<SocketAddr> {
-    let bound = listeners.iter();
-    bound.filter_map(|(_, listener)| listener.local_addr().ok()).collect()
-}
-
-fn listen_all(runtime: &Handle, entries: Vec<EntryPoint>) -> Result<Vec<(EntryPoint, TcpListener)>, StartError> {
-    let bound = entries.into_iter().map(|entry| {
-        let listener = listen(runtime, entry.listen)?;
-        Ok((entry, listener))
-    });
-    bound.collect()
-}
-
-fn listen(runtime: &Handle, address: SocketAddr) -> Result<TcpListener, StartError> {
-    let _inside = runtime.enter();
-    let socket = || -> io::Result<TcpListener> {
-        let socket = if address.is_ipv4() {
-            tokio::net::TcpSocket::new_v4()
-        } else {
-            tokio::net::TcpSocket::new_v6()
-        }?;
-        // Else a restart waits for the old connections' TIME_WAIT.
-        socket.set_reuseaddr(true)?;
-        // What is accepted inherits both: a token is not held back to be sent with the next one, and a client whose
-        // machine has vanished is noticed.
-        socket.set_nodelay(true)?;
-        socket.set_keepalive(true)?;
-        socket.bind(address)?;
-        socket.listen(BACKLOG)?.into_std()
+        keeper,
     };
-    socket().map_err(|error| StartError::Bind { address, error })
+    Ok((limiting, path))
 }
 
-async fn serve(plane: Arc<Plane>, entry: EntryPoint, listener: TcpListener) {
-    let forwarder = Arc::new(Forwarder::new(plane, entry.name, false));
+/// HTTP/1.1 is carried by our own carrier; a client that begins with HTTP/2's first bytes by pingora-proxy.
+async fn serve(plane: Arc<Plane>, entry: EntryPoint, listener: TcpListener, stopping: ShutdownWatch) {
+    let carried = pingora::Downstream::new(plane.clone(), entry.name.clone(), false);
+    let aside = Aside {
+        challenges: plane.tls.challenges(),
+        redirect: None,
+    };
+    let forwarder = Forwarder::new(plane, entry.name, false)
+        .with_aside(aside)
+        .with_http_2(pingora::Http2::new(carried, stopping));
+    serve_clear(forwarder, listener).await;
+}
+
+async fn serve_clear(forwarder: Forwarder, listener: TcpListener) {
+    let forwarder = Arc::new(forwarder);
     match tokio::net::TcpListener::from_std(listener) {
         Ok(listener) => forward::serve(forwarder, listener, None).await,
         Err(error) => tracing::error!(%error, "a listener cannot be served"),
@@ -300,7 +318,7 @@ async fn serve_tls(plane: Arc<Plane>, entry: EntryPoint, listener: TcpListener, 
     let http_2 = pingora::Http2::new(carried, stopping);
     let forwarder = Arc::new(Forwarder::new(plane, entry.name, true));
     match tokio::net::TcpListener::from_std(listener) {
-        Ok(listener) => forward::serve(forwarder, listener, Some(Arc::new(Door { front, http_2 }))).await,
+        Ok(listener) => forward::serve(forwarder, listener, Some(Arc::new(forward::Door { front, http_2 }))).await,
         Err(error) => tracing::error!(%error, "a listener cannot be served"),
     }
 }

@@ -39,11 +39,10 @@ pub(crate) struct Described<'a> {
 
 impl Tap {
     /// # Errors
-    /// Where the journal's folder cannot be used, or another process writes it.
+    /// Where the journal's folder cannot be used, or too many other processes write there.
     pub(crate) fn open(config: &CaptureConfig) -> Result<Self, capture::Error> {
-        let folder = capture::folder_of(&config.journal, KeptPlane::Edge);
         Ok(Self {
-            ledger: Ledger::open(&folder, config.options)?,
+            ledger: Ledger::open_free(&config.journal, KeptPlane::Edge, config.options)?,
             terms: config.terms,
             base: Terms {
                 mode: Mode::Full,

@@ -32,7 +32,18 @@ pub(crate) struct Upstream {
     server_name: Option<Arc<str>>,
     /// `None`: whom the edge itself trusts.
     trust: Option<Arc<Trust>>,
+    /// Over TLS, it may choose HTTP/2.
+    offered_http_2: bool,
     pub(crate) times: Times,
+}
+
+/// Whether a server is spoken to in HTTP/2.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub(crate) enum Http2 {
+    Never,
+    /// Over TLS, if it chooses it.
+    Offered,
+    Always,
 }
 
 /// A transport's time-outs. `None`: the edge's own apply.
@@ -77,6 +88,7 @@ impl Upstream {
             addresses,
             server_name: None,
             trust: None,
+            offered_http_2: false,
             times: Times::default(),
             url,
         }
@@ -87,6 +99,7 @@ impl Upstream {
         Self {
             server_name: transport.and_then(|transport| transport.server_name.clone()),
             trust: transport.and_then(|transport| Trust::of(transport)),
+            offered_http_2: transport.is_some_and(|transport| transport.http_2),
             ..self
         }
     }
@@ -111,12 +124,21 @@ impl Upstream {
             times: self.times,
             server_name: self.server_name.clone(),
             trust: self.trust.clone(),
+            offered_http_2: self.offered_http_2,
             ..other
         }
     }
 
     pub(crate) fn tls(&self) -> bool {
         self.url.scheme == UrlScheme::Https
+    }
+
+    pub(crate) fn http_2(&self) -> Http2 {
+        match self.url.scheme {
+            UrlScheme::H2c => Http2::Always,
+            UrlScheme::Https if self.offered_http_2 => Http2::Offered,
+            _ => Http2::Never,
+        }
     }
 
     /// The name a certificate must be for.

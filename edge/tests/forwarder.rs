@@ -2,6 +2,8 @@
 
 #[path = "edge/cases.rs"]
 mod cases;
+#[path = "edge/corpus.rs"]
+mod corpus;
 #[path = "edge/harness.rs"]
 mod harness;
 #[path = "edge/strict.rs"]

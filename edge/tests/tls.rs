@@ -3,14 +3,22 @@
 
 #[path = "tls/back.rs"]
 mod back;
+#[path = "tls/frames.rs"]
+mod frames;
 #[path = "tls/front.rs"]
 mod front;
 #[path = "tls/http2.rs"]
 mod http2;
 #[path = "tls/pki.rs"]
 mod pki;
+#[path = "edge/corpus/recorder.rs"]
+mod recorder;
 #[path = "tls/streams.rs"]
 mod streams;
+#[path = "edge/corpus/strict.rs"]
+mod strict;
+#[path = "edge/corpus/table.rs"]
+mod table;
 #[path = "tls/world.rs"]
 mod world;
 

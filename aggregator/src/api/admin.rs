@@ -3,7 +3,8 @@
 use std::time::SystemTime;
 
 use axum::Json;
-use axum::extract::{Query, State};
+use axum::extract::rejection::PathRejection;
+use axum::extract::{Path, Query, State};
 use axum::http::header::HeaderMap;
 use serde::Deserialize;
 use serde_json::{Value, json};
@@ -65,6 +66,31 @@ pub(crate) async fn backends(
     Ok(Json(json!({ "object": "list", "data": data, "next_cursor": next })))
 }
 
+/// Takes a backend out of the choice: what it works on goes on, nothing new is sent to it.
+pub(crate) async fn drain(state: State<AppState>, headers: HeaderMap, name: Name) -> Result<Json<Value>, ApiError> {
+    set_drain(&state, &headers, name, true)
+}
+
+/// Puts it back.
+pub(crate) async fn undrain(state: State<AppState>, headers: HeaderMap, name: Name) -> Result<Json<Value>, ApiError> {
+    set_drain(&state, &headers, name, false)
+}
+
+type Name = Result<Path<String>, PathRejection>;
+
+fn set_drain(state: &AppState, headers: &HeaderMap, name: Name, draining: bool) -> Result<Json<Value>, ApiError> {
+    auth::admit_admin(&state.settings.load().admin, headers)?;
+    let Path(name) = name.map_err(|_| ApiError::UnknownBackend)?;
+    let view = state.fleet.view();
+    let mut backends = view.backends.iter();
+    let backend = backends.find(|backend| *backend.spec.name == *name);
+    let backend = backend.ok_or(ApiError::UnknownBackend)?;
+    if backend.traffic.drain(draining) {
+        tracing::info!(backend = %backend.spec.name, draining, "an operator changed who gets requests");
+    }
+    Ok(Json(entry(backend)))
+}
+
 fn entry(backend: &Backend) -> Value {
     let spec = &backend.spec;
     let models = backend
@@ -80,6 +106,7 @@ fn entry(backend: &Backend) -> Value {
         "weight": spec.weight,
         "healthy": backend.is_healthy(),
         "status": backend.status.name(),
+        "draining": backend.traffic.is_draining(),
         "suspended": backend.traffic.is_suspended(),
         "cause": backend.cause.as_deref(),
         "heard_at": backend.heard_at.map(rfc3339),

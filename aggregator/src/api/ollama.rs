@@ -58,8 +58,7 @@ pub(crate) async fn show(State(state): State<AppState>, headers: HeaderMap, body
 
 /// Pull, push, create, copy, delete, blobs.
 pub(crate) async fn manage(State(state): State<AppState>, request: Request) -> Response {
-    let settings = state.settings.load();
-    state.gateway.manage(&settings.admin, request).await
+    state.gateway.manage(&state.door, request).await
 }
 
 fn refused(status: StatusCode, message: &str) -> Response {

@@ -21,13 +21,15 @@ use crate::error::ApiError;
 use crate::router::AppState;
 use crate::store::{PageRequest, Store, StoreError};
 
-pub(super) use query::Query;
+pub(crate) use chat::conversation;
+pub(crate) use query::Query;
 pub(crate) use query::{BadQuery, Pairs};
-pub(super) use shape::milliseconds;
+pub(crate) use shape::milliseconds;
 pub(super) use time::date;
+pub(crate) use time::rfc3339;
 
 /// The cursor that a page's end is told as, and that the next request brings back.
-fn cursor_text(place: i64) -> String {
+pub(crate) fn cursor_text(place: i64) -> String {
     format!("{place:x}")
 }
 

@@ -1,9 +1,11 @@
 //! Where mapping files come from: a folder watch, or whatever a test makes up.
 
 use std::fmt;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use keymap::{Compiler, FileStatus, Table, Watch};
+use arc_swap::ArcSwap;
+use keymap::{Compiler, FileStatus, Snapshot, Table, Watch};
 use tokio::sync::watch;
 
 type Read = dyn Fn() -> Vec<Arc<FileStatus>> + Send + Sync;
@@ -16,8 +18,27 @@ pub struct MappingFeed {
     table: Arc<ReadTable>,
     /// Counts up with every change; several changes in a row are seen as one.
     changes: watch::Receiver<u64>,
+    /// The folder they are in, where it is one.
+    folder: Option<MappingFolder>,
     /// Its other end is gone: the files stay as they are.
     ended: bool,
+}
+
+/// A folder that is followed: whoever shows or edits mappings reads and writes it.
+#[derive(Clone)]
+pub(crate) struct MappingFolder {
+    path: PathBuf,
+    snapshot: Arc<ArcSwap<Snapshot>>,
+}
+
+impl MappingFolder {
+    pub(crate) fn path(&self) -> &Path {
+        &self.path
+    }
+
+    pub(crate) fn snapshot(&self) -> Arc<Snapshot> {
+        self.snapshot.load_full()
+    }
 }
 
 impl MappingFeed {
@@ -28,7 +49,12 @@ impl MappingFeed {
         // The watcher's thread only leaves word here: the work is done by the poller's task.
         watch.on_change(move |_| sender.send_modify(|count| *count += 1));
         let files = Arc::clone(&snapshot);
+        let folder = MappingFolder {
+            path: watch.folder().to_owned(),
+            snapshot: Arc::clone(&snapshot),
+        };
         Self {
+            folder: Some(folder),
             table: Arc::new(move || Arc::clone(&snapshot.load().table)),
             ..Self::new(move || files.load().files.clone(), changes)
         }
@@ -43,6 +69,7 @@ impl MappingFeed {
             table: Arc::new(move || compiled(&files())),
             read,
             changes,
+            folder: None,
             ended: false,
         }
     }
@@ -50,6 +77,10 @@ impl MappingFeed {
     /// The keys as of now, for as long as anybody asks.
     pub(crate) fn table(&self) -> Arc<ReadTable> {
         Arc::clone(&self.table)
+    }
+
+    pub(crate) fn folder(&self) -> Option<MappingFolder> {
+        self.folder.clone()
     }
 
     pub(crate) fn files(&self) -> Vec<Arc<FileStatus>> {

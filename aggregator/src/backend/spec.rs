@@ -8,6 +8,7 @@ use std::time::Duration;
 
 use axum::http::header::HeaderMap;
 
+use super::price::Prices;
 use super::targets::BackendUrl;
 
 /// The API that a backend speaks.
@@ -67,6 +68,7 @@ pub(crate) struct Spec {
     pub(crate) timeout: Option<Duration>,
     /// What it serves, where it is not asked.
     pub(crate) models: Option<Box<[Arc<str>]>>,
+    pub(crate) prices: Prices,
     /// Sent with every request.
     pub(crate) headers: HeaderMap,
 }

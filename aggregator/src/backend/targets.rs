@@ -12,6 +12,7 @@ use axum::http::header::HeaderMap;
 use keymap::{FileStatus, ServerUrl, UrlScheme};
 use regex::RegexSet;
 
+use super::price::Prices;
 use super::spec::{BackendId, BackendKind, Origin, Spec};
 use crate::config::ConfigError;
 use crate::config_file::ConfigFile;
@@ -105,7 +106,8 @@ impl fmt::Display for BackendUrl {
 impl From<&ServerUrl> for BackendUrl {
     fn from(url: &ServerUrl) -> Self {
         let (scheme, usual_port) = match url.scheme {
-            UrlScheme::Http => ("http", 80),
+            // The aggregator asks for lists of models, which no server refuses in HTTP/1.1 that models are served by.
+            UrlScheme::Http | UrlScheme::H2c => ("http", 80),
             UrlScheme::Https => ("https", 443),
         };
         let host = if url.host.contains(':') {
@@ -184,6 +186,7 @@ fn mapped_spec(url: BackendUrl, names: &mut BTreeSet<Arc<str>>) -> Spec {
         weight: 1,
         timeout: None,
         models: None,
+        prices: Prices::default(),
         headers: HeaderMap::new(),
     }
 }

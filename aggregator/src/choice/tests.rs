@@ -124,3 +124,14 @@ fn each_model_takes_turns_of_its_own() {
     let picks = ["a", "b", "a", "b"].map(&mut first);
     assert_eq!(picks, ["one: a", "one: b", "two: a", "two: b"]);
 }
+
+#[test]
+fn a_drained_backend_is_not_tried_until_it_is_put_back() {
+    let view = view(&[up("one", &["m"]), up("two", &["m"])], &[]);
+    assert!(view.backends[0].traffic.drain(true));
+    assert!(!view.backends[0].traffic.drain(true), "it was drained before");
+    assert_eq!(asked(&view, "m", &[]), Ok(vec!["two: m".to_owned()]));
+    assert_eq!(asked(&view, "one/m", &[]), Err(ChoiceError::Unavailable));
+    assert!(view.backends[0].traffic.drain(false));
+    assert_eq!(asked(&view, "m", &[]).unwrap().len(), 2);
+}

@@ -8,7 +8,7 @@ use document::{Field, Fields, Named, Node, Position, Report, Schema, Support, Va
 use document::{shown_name, shown_scalar};
 use keymap::ServerUrl;
 
-use super::number;
+use super::{number, price};
 use crate::backend::{BackendKind, BackendUrl, Origin, Spec};
 
 const BACKEND: Schema = &[
@@ -22,6 +22,9 @@ const BACKEND: Schema = &[
     ("timeout", Support::Read),
     ("headers", Support::Read),
     ("anthropic_version", Support::Read),
+    (price::INPUT, Support::Read),
+    (price::OUTPUT, Support::Read),
+    ("prices", Support::Read),
 ];
 
 /// Each costs a heartbeat of its own.
@@ -91,6 +94,7 @@ fn one(node: Node<'_>, known: &mut HashMap<Arc<str>, Position>, report: &mut Rep
         .take("headers")
         .map(|field| headers(field, report))
         .unwrap_or_default();
+    let prices = price::take(&mut fields, report);
     let (name, kind) = (name?, kind?);
     Some(Arc::new(Spec {
         name,
@@ -101,6 +105,7 @@ fn one(node: Node<'_>, known: &mut HashMap<Arc<str>, Position>, report: &mut Rep
         weight: u32::try_from(weight?).ok()?,
         timeout,
         models,
+        prices,
         headers: told(kind, key, version, headers),
     }))
 }

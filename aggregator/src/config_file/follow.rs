@@ -4,18 +4,17 @@
 //! relied on. A new text counts once two looks in a row have seen it, for an editor may be in the middle of writing it.
 //! One that does not check is reported once, and the last good content stays: a mistake never ends the service.
 
-use std::fs::{self, File};
+use std::fmt;
 use std::hash::{BuildHasher, RandomState};
-use std::io::{self, Read as _};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use arc_swap::ArcSwap;
+use custody::{Contents, Terms};
 use document::{Problem, Severity};
 use tokio::sync::watch;
-use zeroize::Zeroizing;
 
 use super::{ConfigFile, FILE_BYTES_MAX, FileText, whole_file};
 use crate::tasks::Stop;
@@ -27,13 +26,23 @@ const LOOK_PAUSE: Duration = Duration::from_millis(500);
 const SETTLE_PAUSE: Duration = Duration::from_millis(50);
 
 /// A configuration that was good at the start, and the file it came from.
-#[derive(Debug, Clone)]
+#[derive(Clone)]
 pub struct ConfigSource {
     path: PathBuf,
     first: Arc<ConfigFile>,
     /// What was read, so that the first look does not take it for a change.
     first_text: Arc<FileText>,
     look_pause: Duration,
+}
+
+/// Without the text: keys stand in it.
+impl fmt::Debug for ConfigSource {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("ConfigSource")
+            .field("path", &self.path)
+            .field("first", &self.first)
+            .finish_non_exhaustive()
+    }
 }
 
 impl ConfigSource {
@@ -197,20 +206,9 @@ fn environment(name: &str) -> Option<String> {
 /// A file's text, bounded.
 pub(super) fn text_of(path: &Path) -> Result<FileText, Problem> {
     const FIX: &str = "Give the path of a regular UTF-8 file that this user may read.";
-    read(path).map_err(|error| whole_file(path, format!("The file cannot be read: {error}."), FIX))
-}
-
-fn read(path: &Path) -> io::Result<FileText> {
-    // Before it is opened: to open a FIFO is to wait for its writer.
-    let metadata = fs::metadata(path)?;
-    if !metadata.is_file() {
-        return Err(io::Error::other("it is no regular file"));
-    }
-    if metadata.len() > FILE_BYTES_MAX {
-        return Err(io::Error::other("it is larger than 4 MiB"));
-    }
-    let capacity = usize::try_from(metadata.len() + 1).map_err(io::Error::other)?;
-    let mut text = Zeroizing::new(String::with_capacity(capacity));
-    File::open(path)?.take(FILE_BYTES_MAX).read_to_string(&mut text)?;
-    Ok(text)
+    let read = custody::read(path, &Terms::configuration(FILE_BYTES_MAX)).and_then(Contents::text);
+    read.map_err(|error| {
+        let fix = custody::fix(&error).unwrap_or(FIX);
+        whole_file(path, format!("The file cannot be read: {error}."), fix)
+    })
 }

@@ -256,7 +256,7 @@ fn every_mistake_is_told_at_its_place_with_its_rule_and_its_fix() {
         (
             "backends:\n- {name: a, type: openai, url: 'ftp://h:1'}\n".to_owned(),
             (2, 32),
-            "http or https",
+            "http, https or h2c",
         ),
         (
             "backends:\n- {name: a, type: openai, url: 'http://u:sk-canary@h'}\n".to_owned(),
@@ -393,4 +393,43 @@ fn the_documents_example_is_one() {
     let (file, problems) = ConfigFile::check(Path::new("config.yaml"), example, &|name| Some(name.to_owned()));
     assert!(problems.is_empty(), "{problems:#?}");
     assert_eq!(file.map(|file| file.backends.len()), Some(2));
+}
+
+#[test]
+fn prices_are_a_backend_s_or_a_model_s() {
+    let file = good(
+        "backends:\n- {name: a, type: openai, url: 'http://a:1', input_price_per_million: 0.5, prices: {large: \
+         {input_price_per_million: 2.5, output_price_per_million: 10}}}\n- {name: b, type: openai, url: 'http://b:1'}\n",
+    );
+    let usage = dialect::chat::Usage {
+        input: Some(1_000_000),
+        output: Some(1_000_000),
+        ..Default::default()
+    };
+    let cost = |backend: usize, model| {
+        file.backends[backend]
+            .prices
+            .cost(model, &usage)
+            .map(|cost| cost.amount())
+    };
+    assert_eq!(
+        (cost(0, "large"), cost(0, "small"), cost(1, "large")),
+        (Some(12.5), Some(0.5), None)
+    );
+    for (field, rule) in [
+        ("input_price_per_million: -1", "what a million tokens cost"),
+        ("output_price_per_million: cheap", "what a million tokens cost"),
+        ("prices: {m: {}}", "A price needs"),
+        ("prices: {m: {price: 1}}", "price"),
+    ] {
+        let (_, problems) = check(&format!(
+            "backends:\n- {{name: a, type: openai, url: 'http://a:1', {field}}}\n"
+        ));
+        assert!(
+            problems
+                .iter()
+                .any(|problem| problem.rule.contains(rule) && problem.position.line == 2),
+            "{field}: {problems:?}"
+        );
+    }
 }

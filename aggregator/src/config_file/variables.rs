@@ -92,7 +92,7 @@ fn scalar<'t>(
         rest = after;
     }
     replaced.push_str(rest);
-    sound.then_some(Value::Scalar(Cow::Owned(replaced)))
+    sound.then_some(Value::Scalar(replaced.into()))
 }
 
 fn is_name(text: &str) -> bool {

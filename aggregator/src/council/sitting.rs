@@ -50,6 +50,8 @@ pub(crate) struct Sitting {
     /// The client reads a stream: what has been said cannot be taken back.
     pub(crate) is_streamed: bool,
     pub(crate) wants_events: bool,
+    /// And with it each piece of what members say.
+    pub(crate) wants_deltas: bool,
 }
 
 /// A request that no council will sit for.
@@ -137,6 +139,7 @@ impl Sitting {
             },
             is_streamed: request.stream,
             wants_events: wishes.wants_events && request.stream,
+            wants_deltas: wishes.wants_deltas && request.stream,
             template,
             seats,
             rounds,

@@ -122,6 +122,9 @@ impl Transcript {
         add(&mut self.usage.cached, usage.cached);
         add(&mut self.usage.cache_creation, usage.cache_creation);
         add(&mut self.usage.reasoning, usage.reasoning);
+        if let Some(more) = usage.cost {
+            self.usage.cost = Some(self.usage.cost.unwrap_or_default().and(more));
+        }
     }
 
     /// What the synthesizer is told of numbers: who is missing, how answers rank, what votes say. Nothing of it was

@@ -34,6 +34,7 @@ fn backend(number: u32, made: &Made) -> Arc<Backend> {
         weight: 1,
         timeout: None,
         models: None,
+        prices: Default::default(),
         headers: Default::default(),
     });
     let ids: Vec<Arc<str>> = made.models.iter().map(|id| Arc::from(*id)).collect();

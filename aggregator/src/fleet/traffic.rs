@@ -5,7 +5,7 @@
 //! another without a request that went well is twice as long, so that a backend that answers heartbeats and fails
 //! requests is not tried again and again.
 
-use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
 use std::sync::{Arc, LazyLock};
 use std::time::{Duration, Instant};
 
@@ -28,6 +28,8 @@ pub(crate) struct Traffic {
     suspended_until_us: AtomicU64,
     answered: AtomicU64,
     failed: AtomicU64,
+    /// An operator has taken it out of the choice.
+    draining: AtomicBool,
 }
 
 impl Traffic {
@@ -45,6 +47,16 @@ impl Traffic {
 
     pub(crate) fn is_suspended(&self) -> bool {
         self.suspended_until_us.load(Ordering::Relaxed) != 0
+    }
+
+    /// Whether it gets no new requests until somebody says otherwise.
+    pub(crate) fn is_draining(&self) -> bool {
+        self.draining.load(Ordering::Relaxed)
+    }
+
+    /// Whether that is news.
+    pub(crate) fn drain(&self, draining: bool) -> bool {
+        self.draining.swap(draining, Ordering::Relaxed) != draining
     }
 
     pub(crate) fn answered_total(&self) -> u64 {

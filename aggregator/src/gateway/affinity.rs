@@ -7,17 +7,12 @@ use std::collections::HashMap;
 use std::sync::{Arc, Mutex};
 use std::time::Instant;
 
-use affinity::{Capacity, Index, Server, Trail};
+use affinity::{Capacity, Index, Parts, Server, Trail, VolatileLines};
 use axum::http::{HeaderMap, HeaderValue};
-use serde::Deserialize;
-use serde_json::value::RawValue;
 
 use super::locked;
 use crate::config_file::Strategy;
 use crate::fleet::{FleetView, Status};
-
-/// Headers by which a client says which conversation it is, as other gateways take them.
-const SESSION_HEADERS: [&str; 3] = ["x-session-id", "x-litellm-session-id", "x-openwebui-chat-id"];
 
 pub(super) struct Affinity {
     index: Index,
@@ -113,48 +108,13 @@ impl Affinity {
 
 /// The conversation's own name, where the client says it.
 pub(super) fn session(headers: &HeaderMap) -> Option<&HeaderValue> {
-    let session = SESSION_HEADERS.iter().find_map(|name| headers.get(*name));
-    session.filter(|session| !session.is_empty())
+    affinity::session(|name| headers.get(name))
 }
 
-/// What makes up a conversation, in any of the dialects, unread.
-#[derive(Deserialize)]
-struct Shape<'a> {
-    #[serde(borrow)]
-    tools: Option<&'a RawValue>,
-    #[serde(borrow)]
-    instructions: Option<&'a RawValue>,
-    #[serde(borrow)]
-    system: Option<&'a RawValue>,
-    #[serde(borrow)]
-    messages: Option<&'a RawValue>,
-    #[serde(borrow)]
-    prompt: Option<&'a RawValue>,
-    #[serde(borrow)]
-    input: Option<&'a RawValue>,
-}
-
+/// Nothing is configured here that changes from call to call.
 fn walk(body: &[u8], trail: &mut Trail) {
-    let Ok(shape) = serde_json::from_slice::<Shape<'_>>(body) else {
-        return;
-    };
-    for (label, part) in [
-        (&b"tools"[..], shape.tools),
-        (b"system", shape.instructions),
-        (b"system", shape.system),
-        (b"prompt", shape.prompt),
-    ] {
-        if let Some(part) = part {
-            trail.piece(label, part.get().as_bytes());
-        }
-    }
-    for list in [shape.messages, shape.input].into_iter().flatten() {
-        match serde_json::from_str::<Vec<&RawValue>>(list.get()) {
-            Ok(items) => items
-                .iter()
-                .for_each(|item| trail.piece(b"message", item.get().as_bytes())),
-            Err(_) => trail.piece(b"message", list.get().as_bytes()),
-        }
+    if let Some(parts) = Parts::of(body) {
+        parts.walk(trail, &VolatileLines::default());
     }
 }
 

@@ -29,6 +29,8 @@ pub(super) struct Asked {
     /// The gateways and proxies that it came through.
     pub(super) hops: HeaderMap,
     pub(super) identity: Identity,
+    /// Its place in its trace, where that is kept.
+    pub(super) span: Option<traces::Begun>,
     pub(super) request_id: super::headers::RequestId,
     /// Whose request it is: signatures of one caller's conversations are not for another's.
     pub(super) caller: u64,
@@ -42,6 +44,7 @@ pub(super) struct Told {
     /// Now, in seconds since 1970.
     pub(super) created: u64,
     pub(super) hops: HeaderMap,
+    pub(super) span: Option<traces::Begun>,
 }
 
 /// A request as no dialect writes it.
@@ -64,6 +67,7 @@ impl Asked {
             caller,
             created,
             hops,
+            span,
         } = told;
         let scanned = splice::Body::scan(&body).map_err(|error| malformed(&error))?;
         let model = match scanned.model().map_err(|error| malformed(&error))? {
@@ -86,6 +90,7 @@ impl Asked {
             wants_usage,
             carried: carried.collect(),
             hops,
+            span,
             identity: Identity::new(super::headers::fresh_id(), created),
             request_id,
             caller,

@@ -54,6 +54,33 @@ impl Endpoint {
         }
     }
 
+    /// As it is listed in the router.
+    pub(crate) fn path(self) -> &'static str {
+        match self {
+            Self::ChatCompletions => "/v1/chat/completions",
+            Self::CouncilChat => "/v1/council/chat",
+            Self::Completions => "/v1/completions",
+            Self::Embeddings => "/v1/embeddings",
+            Self::Responses => "/v1/responses",
+            Self::Messages => "/v1/messages",
+            Self::CountTokens => "/v1/messages/count_tokens",
+            Self::OllamaChat => "/api/chat",
+            Self::OllamaGenerate => "/api/generate",
+            Self::OllamaEmbed => "/api/embed",
+            Self::OllamaEmbeddings => "/api/embeddings",
+        }
+    }
+
+    /// As OpenTelemetry's conventions for generative AI call what is done.
+    pub(super) fn operation(self) -> &'static str {
+        match self {
+            Self::Completions | Self::OllamaGenerate => "text_completion",
+            Self::Embeddings | Self::OllamaEmbed | Self::OllamaEmbeddings => "embeddings",
+            Self::CountTokens => "count_tokens",
+            _ => "chat",
+        }
+    }
+
     /// Whether an answer is a stream where the client does not say; `None` where it never is one.
     pub(super) fn streams_unasked(self) -> Option<bool> {
         match self {

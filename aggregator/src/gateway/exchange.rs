@@ -29,6 +29,7 @@ use super::asked::{Asked, Parsed};
 use super::bounded;
 use super::endpoint::{Endpoint, Way};
 use super::flow::{Flow, Opened};
+use super::measure::{Measure, word};
 use super::outbound::Outbound;
 use super::setback::Setback;
 use super::{Gateway, headers, redact};
@@ -49,6 +50,7 @@ pub(super) struct Exchange<'a> {
     pub(super) gateway: &'a Gateway,
     pub(super) asked: &'a Asked,
     pub(super) attempt: Attempt,
+    pub(super) measure: Measure,
     /// Nobody is left to ask: even a backend that seems to be down is waited for.
     pub(super) is_last: bool,
 }
@@ -62,8 +64,19 @@ enum Answer {
 }
 
 impl Exchange<'_> {
-    /// Puts the request in each way that there is.
+    /// One answer, or why there is none; either way it has been counted.
     pub(super) async fn run(self) -> Result<Response, Setback> {
+        match self.each_way().await {
+            Ok(answer) => Ok(self.respond(answer)),
+            Err(setback) => {
+                self.measure.end(Some(word(setback.kind())));
+                Err(setback)
+            }
+        }
+    }
+
+    /// Puts the request in each way that there is.
+    async fn each_way(&self) -> Result<Answer, Setback> {
         let ways = self.asked.endpoint.ways(self.kind());
         let mut setback = self.nothing_of_the_sort();
         let number = self.attempt.backend.number;
@@ -78,7 +91,7 @@ impl Exchange<'_> {
                         // It was the path that it lacks, and not the model.
                         self.gateway.missing.note(number);
                     }
-                    return Ok(self.respond(answer));
+                    return Ok(answer);
                 }
                 Err(missing @ Setback::NotThere { .. }) if !is_last_way => setback = missing,
                 // The path is what is missing, not the model.
@@ -175,6 +188,9 @@ impl Exchange<'_> {
             request = request.headers(self.asked.carried.clone());
         }
         request = request.headers(self.asked.hops.clone());
+        if let Some(span) = self.measure.span() {
+            request = request.headers(super::trace::headers(span));
+        }
         Ok(request.body(outbound.body.clone()))
     }
 
@@ -240,14 +256,22 @@ impl Exchange<'_> {
     fn respond(self, answer: Answer) -> Response {
         let backend = headers::named(&self.attempt.backend.spec.name);
         let fallback = self.attempt.fallback.as_deref().and_then(headers::named);
+        if let Some(served) = self.attempt.fallback.as_deref() {
+            self.gateway.watched.metrics.fell_back(&self.asked.model, served);
+        }
         let mut response = match answer {
             Answer::Whole(status, body) => {
+                // A 4xx is the request's own fault.
+                self.measure.end(status.is_client_error().then_some("invalid_request"));
                 let json = HeaderValue::from_static("application/json");
                 (status, [(CONTENT_TYPE, json)], body).into_response()
             }
-            Answer::Typed(status, content_type, body) => (status, [(CONTENT_TYPE, content_type)], body).into_response(),
+            Answer::Typed(status, content_type, body) => {
+                self.measure.end(None);
+                (status, [(CONTENT_TYPE, content_type)], body).into_response()
+            }
             Answer::Stream(content_type, opened) => {
-                let flow = Flow::new(opened, self.attempt);
+                let flow = Flow::new(opened, self.attempt, self.measure);
                 ([(CONTENT_TYPE, content_type)], Body::new(flow)).into_response()
             }
         };

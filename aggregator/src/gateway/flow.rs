@@ -20,6 +20,7 @@ use dialect::{Failure, FailureKind};
 use hyper::body::{Body, Frame};
 use tokio::time::{Instant, Sleep, sleep};
 
+use super::measure::{Measure, word};
 use super::relay::Relay;
 use crate::fleet::Attempt;
 
@@ -36,6 +37,8 @@ pub(super) struct Opened {
 pub(super) struct Flow {
     state: State,
     relay: Relay,
+    /// Until it has ended.
+    measure: Option<Measure>,
     /// How long the backend may be silent.
     silence: Option<(Duration, Pin<Box<Sleep>>)>,
 }
@@ -49,12 +52,14 @@ enum State {
 }
 
 impl Flow {
-    pub(super) fn new(opened: Opened, attempt: Attempt) -> Self {
+    pub(super) fn new(opened: Opened, attempt: Attempt, measure: Measure) -> Self {
         let Opened { first, upstream, relay } = opened;
+        measure.saw(&first);
         let limit = attempt.backend.spec.timeout;
         Self {
             state: State::First(first, upstream, attempt),
             relay,
+            measure: Some(measure),
             silence: limit.map(|limit| (limit, Box::pin(sleep(limit)))),
         }
     }
@@ -65,12 +70,21 @@ impl Flow {
             tracing::warn!(backend = %attempt.backend.spec.name, failure = ?failure.kind, "a backend's answer broke off");
             attempt.failed();
         }
+        self.measured(Some(word(failure.kind)));
         self.state = State::Cutting(Box::pin(sleep(CUT_DELAY)));
         let event = self.relay.fail(failure);
         if before.is_empty() {
             event.into()
         } else {
             [&before[..], &event].concat().into()
+        }
+    }
+
+    /// The answer is over.
+    fn measured(&mut self, error: Option<&'static str>) {
+        if let Some(measure) = self.measure.take() {
+            measure.used(self.relay.usage());
+            measure.end(error);
         }
     }
 
@@ -98,6 +112,15 @@ impl Flow {
                 let message = "the backend fell silent in the middle of its answer";
                 Poll::Ready(Upstream::Failed(Failure::new(FailureKind::Timeout, message)))
             }
+        }
+    }
+}
+
+impl Drop for Flow {
+    /// The client has gone: what was told until then counts.
+    fn drop(&mut self) {
+        if let Some(measure) = &self.measure {
+            measure.used(self.relay.usage());
         }
     }
 }
@@ -137,6 +160,7 @@ impl Body for Flow {
                             if step.failed.is_none() {
                                 // Gives back what is in flight, too.
                                 this.state = State::Over;
+                                this.measured(None);
                             }
                             step
                         }
@@ -145,6 +169,9 @@ impl Body for Flow {
                         return data(this.fail(step.bytes, &failure));
                     }
                     if !step.bytes.is_empty() {
+                        if let Some(measure) = &this.measure {
+                            measure.saw(&step.bytes);
+                        }
                         return data(step.bytes);
                     }
                 }

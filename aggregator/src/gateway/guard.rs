@@ -20,6 +20,10 @@ type Keys = Arc<dyn Fn() -> Arc<Table> + Send + Sync>;
 /// Who asks; signatures that were given to one are not given to another.
 pub(super) type Caller = u64;
 
+/// Marks a request whose sender was admitted elsewhere: by the admin token. No client can send an extension.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Admitted;
+
 /// Whoever has no key.
 const NOBODY: Caller = 0;
 
@@ -37,7 +41,7 @@ impl Guard {
     /// Where a key is demanded and there is none that is known.
     pub(super) fn admit(&self, head: &Parts) -> Result<Caller, Refusal> {
         let credential = Credential::from_headers(&head.headers);
-        if self.auth == InferenceAuth::None {
+        if self.auth == InferenceAuth::None || head.extensions.get::<Admitted>().is_some() {
             let found = credential.ok().flatten();
             return Ok(found.map_or(NOBODY, |found| caller(&found.hash)));
         }

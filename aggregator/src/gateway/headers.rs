@@ -57,7 +57,8 @@ pub(super) fn fresh_id() -> String {
 }
 
 /// Whom a request came through, and us: what it goes on with, so that a loop over several gateways is seen by its first.
-/// Empty where it came from a client, for then our own line is enough, and that every request has.
+/// Without a line where it came from a client, for then our own line is enough, and that every request has. The trace that
+/// it belongs to goes on with it.
 pub(super) fn hops(headers: &HeaderMap, own: HeaderValue) -> HeaderMap {
     let mut hops = HeaderMap::new();
     for hop in headers.get_all(VIA) {
@@ -65,6 +66,11 @@ pub(super) fn hops(headers: &HeaderMap, own: HeaderValue) -> HeaderMap {
     }
     if !hops.is_empty() {
         hops.append(VIA, own);
+    }
+    for name in super::trace::CARRIED {
+        for value in headers.get_all(&name) {
+            hops.append(&name, value.clone());
+        }
     }
     hops
 }

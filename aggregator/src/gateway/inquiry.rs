@@ -15,14 +15,16 @@ use std::time::Duration;
 use axum::body::Body;
 use axum::http::header::{CONTENT_TYPE, HeaderMap, HeaderName, HeaderValue};
 use axum::response::Response;
-use dialect::chat::{Finish, Part, RenderOptions};
+use dialect::chat::{Cost, Finish, Part, RenderOptions, Usage};
 use dialect::usage::Framing;
 use dialect::{ChatRequest, ChatResponse, Decoder, Event, Failure, FailureKind, Identity, StreamError, openai};
+use traces::Begun;
 
 use super::asked::{Asked, Told};
 use super::bounded;
 use super::endpoint::Endpoint;
 use super::headers::{self, RequestId};
+use super::trace::MemberSpan;
 use super::{Branches, Gateway, now_s};
 use crate::backend::BackendKind;
 use crate::fleet::Status;
@@ -45,6 +47,7 @@ pub(crate) struct Inquirer {
     caller: u64,
     request_id: RequestId,
     hops: HeaderMap,
+    span: Option<Begun>,
     /// All of its inquiries are one conversation: a server that has read its beginning is asked again.
     session: HeaderMap,
     /// Where each inquiry is kept, as a part of its client's exchange.
@@ -60,6 +63,7 @@ impl Inquirer {
             caller: asked.caller,
             request_id: asked.request_id.clone(),
             hops: asked.hops.clone(),
+            span: asked.span.clone(),
             session: session.map(|session| (SESSION, session)).into_iter().collect(),
             branches,
         }
@@ -72,11 +76,13 @@ impl Inquirer {
     pub(crate) async fn ask(&self, request: &ChatRequest, part: &str) -> Result<Hearing, Failure> {
         let body = openai::request::render(request, &RenderOptions::default());
         let body = body.map_err(|refusal| Failure::from(&refusal))?;
+        let member = MemberSpan::begin(self.span.as_ref(), part, &request.model);
         let told = Told {
             request_id: self.request_id.part(part),
             caller: self.caller,
             created: now_s(),
             hops: self.hops.clone(),
+            span: member.span().cloned(),
         };
         let mut kept = match &self.branches {
             Some(branches) => Some(
@@ -98,7 +104,9 @@ impl Inquirer {
                 return Err(refusal.into_failure());
             }
         };
-        Hearing::of(response, &asked.model).await
+        let mut hearing = Hearing::of(response, &asked.model).await?;
+        hearing.member = Some(member);
+        Ok(hearing)
     }
 
     /// The one model that can be meant where none is named: the only one, else the only one that is loaded.
@@ -120,6 +128,16 @@ impl Inquirer {
         only(&all).or_else(|| only(&loaded))
     }
 
+    /// What an answer cost, where the configuration says what this backend's tokens do.
+    pub(crate) fn cost(&self, model: &str, backend: Option<&str>, usage: &Usage) -> Option<Cost> {
+        let view = self.gateway.fleet.view();
+        let backend = view.backends.iter().find(|it| Some(&*it.spec.name) == backend)?;
+        let named = model
+            .strip_prefix(&*backend.spec.name)
+            .and_then(|rest| rest.strip_prefix('/'));
+        backend.spec.prices.cost(named.unwrap_or(model), usage)
+    }
+
     /// Whether the model's servers keep a cache for each of their slots (llama.cpp's, and Ollama on it), so that requests
     /// at the same time each read their whole prompt, and only one after the other finds it read.
     pub(crate) fn caches_by_slot(&self, model: &str) -> bool {
@@ -139,6 +157,8 @@ pub(crate) struct Hearing {
     decoder: Box<dyn Decoder + Send>,
     events: VecDeque<Event>,
     is_over: bool,
+    /// Ends with the hearing.
+    member: Option<MemberSpan>,
     /// The model that answers, as it was asked for or as its fallback is called.
     pub(crate) model: Arc<str>,
     /// The name of the backend that answers.
@@ -158,6 +178,7 @@ impl Hearing {
             decoder: Box::new(openai::stream::Decoder::new(Identity::default())),
             events: VecDeque::new(),
             is_over: false,
+            member: None,
             model: text(&headers::FALLBACK_MODEL).unwrap_or_else(|| model.into()),
             backend: text(&headers::BACKEND),
         };
@@ -187,6 +208,9 @@ impl Hearing {
             self.take(events, decoded);
         }
         let event = self.events.pop_front()?;
+        if let Some(member) = &mut self.member {
+            member.heard(&event);
+        }
         if matches!(event, Event::Error(_) | Event::Done) {
             self.is_over = true;
             self.events.clear();

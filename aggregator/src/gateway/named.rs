@@ -12,9 +12,8 @@ use dialect::{Failure, FailureKind};
 
 use super::refusal::Refusal;
 use super::{Endpoint, Gateway, headers};
-use crate::auth::admit_admin;
 use crate::backend::{BackendKind, root_cause};
-use crate::config_file::AdminAuth;
+use crate::door::Door;
 use crate::error::ApiError;
 use crate::fleet::Backend;
 
@@ -23,20 +22,20 @@ const CARRIED: [HeaderName; 2] = [CONTENT_TYPE, CONTENT_LENGTH];
 
 impl Gateway {
     /// Carries a request to the backend that its `backend=` in the query, or its `x-conclave-backend`, names.
-    pub(crate) async fn manage(&self, admin: &AdminAuth, request: Request) -> Response {
-        match self.carried(admin, request).await {
+    pub(crate) async fn manage(&self, door: &Door, request: Request) -> Response {
+        match self.carried(door, request).await {
             Ok(response) => response,
             // All of these endpoints tell of failures as Ollama's others do.
             Err(refusal) => refusal.into_response(Endpoint::OllamaChat),
         }
     }
 
-    async fn carried(&self, admin: &AdminAuth, request: Request) -> Result<Response, Refusal> {
+    async fn carried(&self, door: &Door, request: Request) -> Result<Response, Refusal> {
         let (head, body) = request.into_parts();
         if self.identity.sent(&head.headers) {
             return Err(super::loop_detected());
         }
-        admit_admin(admin, &head.headers).map_err(|error| not_admitted(&error))?;
+        door.admit(&head).map_err(|error| not_admitted(&error))?;
         let backend = self.named(
             &head.uri,
             head.headers.get(headers::BACKEND).and_then(|name| name.to_str().ok()),
@@ -95,13 +94,18 @@ impl Gateway {
 
 fn not_admitted(error: &ApiError) -> Refusal {
     let message = match error {
+        ApiError::Door(refusal) => refusal.message(),
         ApiError::AdminClosed => {
             "Models are managed with the admin token, and none is configured: set ADMIN_TOKEN, or `admin.auth.token` in \
              config.yaml."
         }
         _ => "Models are managed with the admin token: send it as `Authorization: Bearer`.",
     };
-    Refusal::new(Failure::new(FailureKind::Permission, message)).with_status(StatusCode::FORBIDDEN)
+    let status = match error {
+        ApiError::Door(refusal) => refusal.status(),
+        _ => StatusCode::FORBIDDEN,
+    };
+    Refusal::new(Failure::new(FailureKind::Permission, message)).with_status(status)
 }
 
 fn unreachable_backend() -> Refusal {

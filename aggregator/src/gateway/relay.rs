@@ -11,7 +11,7 @@
 use std::sync::{Arc, Mutex};
 
 use bytes::Bytes;
-use dialect::chat::{Finish, collect};
+use dialect::chat::{Finish, Usage, collect};
 use dialect::openai::stream::HideUsage;
 use dialect::signatures::Signatures;
 use dialect::usage::{Framing, UsageReader};
@@ -34,7 +34,7 @@ pub(super) struct Step {
 
 pub(super) enum Relay {
     Passing(Box<Passing>),
-    Converting(Converting),
+    Converting(Box<Converting>),
 }
 
 impl Relay {
@@ -53,6 +53,14 @@ impl Relay {
         match self {
             Self::Passing(passing) => passing.finish(),
             Self::Converting(converting) => converting.step(|decoder, events| decoder.finish(events)),
+        }
+    }
+
+    /// What the backend has told of its tokens so far.
+    pub(super) fn usage(&self) -> Usage {
+        match self {
+            Self::Passing(passing) => passing.reader.usage(),
+            Self::Converting(converting) => converting.usage,
         }
     }
 
@@ -186,6 +194,7 @@ pub(super) struct Converting {
     decoder: Box<dyn Decoder + Send>,
     encoder: Box<dyn Encoder + Send>,
     events: Vec<Event>,
+    usage: Usage,
     recorder: Option<Recorder>,
 }
 
@@ -199,6 +208,7 @@ impl Converting {
             decoder,
             encoder,
             events: Vec::new(),
+            usage: Usage::default(),
             recorder,
         }
     }
@@ -217,6 +227,9 @@ impl Converting {
                     finish: Finish::Error, ..
                 } => failed = Some(Failure::new(FailureKind::Api, "the model broke off with an error")),
                 event => {
+                    if let Event::Usage(usage) = &event {
+                        self.usage.update(usage);
+                    }
                     self.encoder.push(&event, &mut out);
                     if let Some(recorder) = &mut self.recorder {
                         recorder.record(event);

@@ -80,6 +80,10 @@ impl Tap {
         })
     }
 
+    pub(crate) fn ledger(&self) -> Arc<Ledger> {
+        Arc::clone(&self.ledger)
+    }
+
     /// `None`: it is not kept.
     pub(super) fn begin(&self, head: &Parts, request_id: &headers::RequestId, router: Option<&str>) -> Option<Kept> {
         let peer = head.extensions.get::<Peer>().map(|peer| peer.0.to_canonical());
@@ -138,11 +142,11 @@ impl Kept {
     /// Where it must be kept, and the journal does not take it.
     pub(super) fn request(&mut self, body: &[u8]) -> Result<(), capture::NotKept> {
         self.recorder.request_bytes(body);
-        let kept = self.recorder.flush();
+        let kept = self.recorder.hand_in();
         if kept.is_err() {
             self.recorder.abandon();
         }
-        kept
+        kept.map(|_| ())
     }
 
     /// The answer is the gateway's own.

@@ -1,6 +1,7 @@
 //! What ingest counts: `conclave_ingest_*`, one set for each journal. Owns the names; the page is [`crate::metrics`]'.
 
-use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
+use std::ops::Deref;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::Relaxed};
 
 use super::row::Row;
 use crate::metrics::{Exposition, Kind};
@@ -59,32 +60,62 @@ impl GapCause {
     }
 }
 
+/// Declares what is counted of a journal by one number: each line is a field, and a family of the page. A function could
+/// not declare the fields, and two lists of twenty would not stay the same.
+macro_rules! counted {
+    ($($field:ident $kind:ident $name:literal $help:literal)*) => {
+        #[derive(Debug, Default)]
+        pub(super) struct Counted {
+            $(pub(super) $field: Counter,)*
+        }
+
+        const FAMILIES: &[Family] = &[$(($name, Kind::$kind, $help, |it| &it.$field),)*];
+    };
+}
+
+/// Its name, what it is, what it counts, and where that is.
+type Family = (&'static str, Kind, &'static str, fn(&Counted) -> &Counter);
+
+counted! {
+    behind_bytes     Gauge   "behind_bytes"           "Bytes of the journal that have not been read."
+    open             Gauge   "open_exchanges"         "Exchanges that have begun and not ended."
+    open_bytes       Gauge   "open_bytes"             "Memory that open exchanges take."
+    parked_now       Gauge   "parked_exchanges"       "Open exchanges that are on disk."
+    records          Counter "records_total"          "Records read."
+    bytes            Counter "bytes_total"            "Bytes of records read."
+    exchanges        Counter "stored_total"           "Exchanges committed to the store."
+    commits          Counter "commits_total"          "Transactions that held rows."
+    replayed         Counter "replayed_total"         "Exchanges read again after a start, and not stored again."
+    failures         Counter "failures_total"         "Failures of disk or store; each is tried again."
+    lossy            Counter "lossy_total"            "Exchanges of which records are missing."
+    cut              Counter "cut_total"              "Exchanges whose bodies were longer than is kept."
+    opaque           Counter "opaque_total"           "Answers in an encoding that is not read."
+    broken_frames    Counter "broken_frames_total"    "Frames or documents that are not their dialect's."
+    given_up         Counter "given_up_total"         "Exchanges whose end never came."
+    parked           Counter "parkings_total"         "Times that an open exchange was moved to disk."
+    shed             Counter "shed_total"             "Open exchanges whose bodies were given up for want of room."
+    removed_segments Counter "removed_segments_total" "Segments removed once they were ingested."
+    removed_bytes    Counter "removed_bytes_total"    "Bytes of these segments."
+    gap_bytes        Counter "gap_bytes_total"        "Bytes in parts of the journal that could not be read."
+}
+
 /// Of one journal.
 #[derive(Debug, Default)]
 pub(super) struct JournalMetrics {
     pub(super) name: &'static str,
-    pub(super) records: Counter,
-    pub(super) bytes: Counter,
-    pub(super) commits: Counter,
-    pub(super) exchanges: Counter,
-    pub(super) replayed: Counter,
-    pub(super) failures: Counter,
-    pub(super) given_up: Counter,
-    pub(super) parked: Counter,
-    pub(super) shed: Counter,
-    pub(super) removed_segments: Counter,
-    pub(super) removed_bytes: Counter,
-    pub(super) behind_bytes: Counter,
-    pub(super) open: Counter,
-    pub(super) open_bytes: Counter,
-    pub(super) parked_now: Counter,
+    /// Whether somebody reads it.
+    followed: AtomicBool,
+    counted: Counted,
     rows: [Counter; Status::ALL.len()],
-    lossy: Counter,
-    cut: Counter,
-    opaque: Counter,
-    broken_frames: Counter,
     gaps: [Counter; GapCause::ALL.len()],
-    gap_bytes: Counter,
+}
+
+impl Deref for JournalMetrics {
+    type Target = Counted;
+
+    fn deref(&self) -> &Counted {
+        &self.counted
+    }
 }
 
 impl JournalMetrics {
@@ -93,6 +124,14 @@ impl JournalMetrics {
             name,
             ..Self::default()
         }
+    }
+
+    pub(super) fn note_followed(&self) {
+        self.followed.store(true, Relaxed);
+    }
+
+    pub(super) fn is_followed(&self) -> bool {
+        self.followed.load(Relaxed)
     }
 
     pub(super) fn note_row(&self, row: &Row) {
@@ -121,140 +160,26 @@ impl JournalMetrics {
     }
 }
 
-/// Its name, what it is, what it counts, and where that is.
-type Family = (&'static str, Kind, &'static str, fn(&JournalMetrics) -> &Counter);
-
 /// Of all journals, as they are now.
 pub(super) fn expose(journals: &[&JournalMetrics], page: &mut Exposition) {
-    const FAMILIES: [Family; 19] = [
-        (
-            "behind_bytes",
-            Kind::Gauge,
-            "Bytes of the journal that have not been read.",
-            |it| &it.behind_bytes,
-        ),
-        (
-            "open_exchanges",
-            Kind::Gauge,
-            "Exchanges that have begun and not ended.",
-            |it| &it.open,
-        ),
-        ("open_bytes", Kind::Gauge, "Memory that open exchanges take.", |it| {
-            &it.open_bytes
-        }),
-        (
-            "parked_exchanges",
-            Kind::Gauge,
-            "Open exchanges that are on disk.",
-            |it| &it.parked_now,
-        ),
-        ("records_total", Kind::Counter, "Records read.", |it| &it.records),
-        ("bytes_total", Kind::Counter, "Bytes of records read.", |it| &it.bytes),
-        (
-            "stored_total",
-            Kind::Counter,
-            "Exchanges committed to the store.",
-            |it| &it.exchanges,
-        ),
-        ("commits_total", Kind::Counter, "Transactions that held rows.", |it| {
-            &it.commits
-        }),
-        (
-            "replayed_total",
-            Kind::Counter,
-            "Exchanges read again after a start, and not stored again.",
-            |it| &it.replayed,
-        ),
-        (
-            "failures_total",
-            Kind::Counter,
-            "Failures of disk or store; each is tried again.",
-            |it| &it.failures,
-        ),
-        (
-            "lossy_total",
-            Kind::Counter,
-            "Exchanges of which records are missing.",
-            |it| &it.lossy,
-        ),
-        (
-            "cut_total",
-            Kind::Counter,
-            "Exchanges whose bodies were longer than is kept.",
-            |it| &it.cut,
-        ),
-        (
-            "opaque_total",
-            Kind::Counter,
-            "Answers in an encoding that is not read.",
-            |it| &it.opaque,
-        ),
-        (
-            "broken_frames_total",
-            Kind::Counter,
-            "Frames or documents that are not their dialect's.",
-            |it| &it.broken_frames,
-        ),
-        (
-            "given_up_total",
-            Kind::Counter,
-            "Exchanges whose end never came.",
-            |it| &it.given_up,
-        ),
-        (
-            "parkings_total",
-            Kind::Counter,
-            "Times that an open exchange was moved to disk.",
-            |it| &it.parked,
-        ),
-        (
-            "shed_total",
-            Kind::Counter,
-            "Open exchanges whose bodies were given up for want of room.",
-            |it| &it.shed,
-        ),
-        (
-            "removed_segments_total",
-            Kind::Counter,
-            "Segments removed once they were ingested.",
-            |it| &it.removed_segments,
-        ),
-        ("removed_bytes_total", Kind::Counter, "Bytes of these segments.", |it| {
-            &it.removed_bytes
-        }),
-    ];
     for (name, kind, help, counter) in FAMILIES {
-        page.family(&format!("conclave_ingest_{name}"), kind, help);
+        page.family(&format!("conclave_ingest_{name}"), *kind, help);
         for journal in journals {
             page.sample(&[("journal", journal.name)], counter(journal).get());
         }
     }
-    page.family(
-        "conclave_ingest_exchanges_total",
-        Kind::Counter,
-        "Exchanges assembled, by how they ended.",
-    );
+    let help = "Exchanges assembled, by how they ended.";
+    page.family("conclave_ingest_exchanges_total", Kind::Counter, help);
     for journal in journals {
         for (status, rows) in Status::ALL.iter().zip(&journal.rows) {
             page.sample(&[("journal", journal.name), ("status", status.name())], rows.get());
         }
     }
-    page.family(
-        "conclave_ingest_gaps_total",
-        Kind::Counter,
-        "Parts of the journal that could not be read, by cause.",
-    );
+    let help = "Parts of the journal that could not be read, by cause.";
+    page.family("conclave_ingest_gaps_total", Kind::Counter, help);
     for journal in journals {
         for (cause, gaps) in GapCause::ALL.iter().zip(&journal.gaps) {
             page.sample(&[("journal", journal.name), ("cause", cause.name())], gaps.get());
         }
-    }
-    page.family(
-        "conclave_ingest_gap_bytes_total",
-        Kind::Counter,
-        "Bytes in these parts.",
-    );
-    for journal in journals {
-        page.sample(&[("journal", journal.name)], journal.gap_bytes.get());
     }
 }

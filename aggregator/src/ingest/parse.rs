@@ -32,6 +32,8 @@ pub(crate) use body::Body;
 pub(crate) use endpoint::Endpoint;
 pub(crate) use trouble::Trouble;
 
+use crate::store::Embeddings;
+
 use gathered::Gathered;
 use inflate::{Inflated, inflate};
 use stream::Reading;
@@ -82,12 +84,6 @@ pub(crate) struct Parsed {
     pub(crate) opaque: bool,
     /// Frames or documents that are not what their dialect says.
     pub(crate) broken_frames: u64,
-}
-
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) struct Embeddings {
-    pub(crate) count: u64,
-    pub(crate) dimensions: u64,
 }
 
 /// What an answer was read to be.

@@ -152,6 +152,7 @@ impl Told<'_> {
                 .or_else(|| parsed.trouble.as_ref().map(|trouble| trouble.code.clone())),
             refused,
             finish_reason: parsed.finish.map(str::to_owned),
+            embeddings: parsed.embeddings,
             backend: server(self.ended.and_then(|ended| ended.server))
                 .or_else(|| server(self.head.and_then(|head| head.server))),
             model: parsed.model.clone(),

@@ -54,3 +54,11 @@ pub(super) fn expose(view: &FleetView, page: &mut Exposition) {
         }
     }
 }
+
+/// Each family with one sample, to be read for its name and labels.
+pub(super) fn expose_specimen(page: &mut Exposition) {
+    for (name, kind, help, _) in FAMILIES {
+        page.family(name, kind, help);
+        page.sample(&[("backend", "")], 0);
+    }
+}

@@ -13,9 +13,8 @@
 mod check;
 mod node;
 
+use custody::{Contents, Terms};
 use std::collections::{BTreeMap, BTreeSet};
-use std::fs::File;
-use std::io::Read as _;
 use std::path::Path;
 
 use keymap::{Position, Problem, Severity};
@@ -48,29 +47,19 @@ impl StatsFilter {
     /// # Errors
     /// Every problem of the file that is an error, with its warnings.
     pub fn load(path: &Path) -> Result<LoadedFilter, Vec<Problem>> {
-        let mut text = String::new();
-        let read = File::open(path).and_then(|file| file.take(FILE_BYTES_MAX + 1).read_to_string(&mut text));
-        let whole_file = |rule: String, fix: &str| {
+        let read = custody::read(path, &Terms::configuration(FILE_BYTES_MAX)).and_then(Contents::text);
+        let text = read.map_err(|error| {
+            let fix = "correct the path or the file's permissions, or leave the option out to show everything";
             vec![problem(
                 path,
                 Severity::Error,
                 Position::default(),
                 String::new(),
-                &rule,
-                fix,
+                &format!("the file given with --stats-config-file can be read: {error}"),
+                custody::fix(&error).unwrap_or(fix),
             )]
-        };
-        match read {
-            Err(error) => Err(whole_file(
-                format!("the file given with --stats-config-file can be read: {error}"),
-                "correct the path or the file's permissions, or leave the option out to show everything",
-            )),
-            Ok(bytes) if bytes as u64 > FILE_BYTES_MAX => Err(whole_file(
-                format!("the file is at most {FILE_BYTES_MAX} bytes long"),
-                "is it the right file?",
-            )),
-            Ok(_) => Self::parse(path, &text),
-        }
+        })?;
+        Self::parse(path, &text)
     }
 
     /// Checks a file's text; `path` is for the messages.

@@ -63,6 +63,8 @@ pub struct Answered {
     /// The `code` of the answer, where it is an error's.
     pub error_code: Option<String>,
     pub finish_reason: Option<String>,
+    /// Where it is an answer of embeddings.
+    pub embeddings: Option<Embeddings>,
     /// The server or backend that answered.
     pub backend: Option<String>,
     pub model: Option<String>,
@@ -76,6 +78,14 @@ pub struct Answered {
     pub is_response_cut: bool,
     /// Something of it was lost on the way: the disk stalled, or a record was damaged.
     pub is_lossy: bool,
+}
+
+/// The vectors themselves are in the body.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Embeddings {
+    pub count: u64,
+    /// Of the first one.
+    pub dimensions: u64,
 }
 
 /// How an exchange ended.

@@ -118,6 +118,8 @@ enum Way {
 #[derive(Debug, Clone, Default)]
 pub(super) struct Query {
     way: Way,
+    /// What the walked index begins with, where it begins with anything but the order.
+    lead: Option<(&'static str, Value)>,
     conditions: Vec<&'static str>,
     values: Vec<Value>,
     /// The span of the order that is looked through: from this on, and before that.
@@ -133,13 +135,49 @@ impl Query {
 
     /// A condition that has an index; of several the way that is likely to be the narrowest is walked.
     fn by(&mut self, way: Way, condition: &'static str, value: Value) {
-        self.way = self.way.max(way);
+        if way > self.way {
+            self.way = way;
+            self.lead = Some((condition, value.clone()));
+        }
         self.and(condition, value);
     }
 
     /// Gives the `seq` of what matches, the newest first: of the filter's values, then the span's two ends and a limit.
     pub(super) fn sql(&self) -> String {
-        let (from, seq) = match self.way {
+        let (from, seq) = self.walked();
+        let conditions: String = self
+            .conditions
+            .iter()
+            .map(|condition| format!("{condition} AND "))
+            .collect();
+        format!("SELECT {seq} FROM {from} WHERE {conditions}{seq} >= ? AND {seq} < ? ORDER BY {seq} DESC LIMIT ?")
+    }
+
+    pub(super) fn values(&self) -> &[Value] {
+        &self.values
+    }
+
+    /// Gives the `seq` that so many entries of the walked index lie above of, whatever else the filter asks: of the lead's
+    /// value, then the span's two ends and the number. None for a search, whose index is not counted through.
+    pub(super) fn border_sql(&self) -> Option<String> {
+        let (from, seq) = self.walked();
+        let lead = self
+            .lead
+            .as_ref()
+            .map_or(String::new(), |(lead, _)| format!("{lead} AND "));
+        (self.way != Way::Search).then(|| {
+            format!(
+                "SELECT {seq} FROM {from} WHERE {lead}{seq} >= ? AND {seq} < ? ORDER BY {seq} DESC LIMIT 1 OFFSET ?"
+            )
+        })
+    }
+
+    pub(super) fn lead_value(&self) -> Option<&Value> {
+        self.lead.as_ref().map(|(_, value)| value)
+    }
+
+    fn walked(&self) -> (&'static str, &'static str) {
+        match self.way {
             Way::Time => ("exchange INDEXED BY exchange_by_time", "seq"),
             Way::Status => ("exchange INDEXED BY exchange_by_status", "seq"),
             Way::Backend => ("exchange INDEXED BY exchange_by_backend", "seq"),
@@ -152,16 +190,6 @@ impl Query {
                 "search.rowid",
             ),
             Way::Search => ("search", "search.rowid"),
-        };
-        let conditions: String = self
-            .conditions
-            .iter()
-            .map(|condition| format!("{condition} AND "))
-            .collect();
-        format!("SELECT {seq} FROM {from} WHERE {conditions}{seq} >= ? AND {seq} < ? ORDER BY {seq} DESC LIMIT ?")
-    }
-
-    pub(super) fn values(&self) -> &[Value] {
-        &self.values
+        }
     }
 }

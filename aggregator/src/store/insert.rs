@@ -173,6 +173,8 @@ fn insert_row(transaction: &Transaction<'_>, seq: i64, exchange: &NewExchange, n
         ":http_status": answered.http_status,
         ":error_code": brief(&answered.error_code),
         ":finish_reason": brief(&answered.finish_reason),
+        ":embeddings": answered.embeddings.map(|embeddings| count(embeddings.count)),
+        ":embedding_dimensions": answered.embeddings.map(|embeddings| count(embeddings.dimensions)),
         ":fallback": brief(&answered.fallback),
         ":attempts": answered.attempts,
         ":client": brief(&asked.client),
@@ -230,10 +232,10 @@ const INSERT: &str = "INSERT INTO exchange (
     seq, id, parent, started_at_us, plane, key, service, backend, model, model_asked, endpoint, dialect, flags, status,
     refused, http_status, error_code, finish_reason, fallback, attempts, client, request_id, input_tokens,
     output_tokens, cached_tokens, thinking_tokens, total_tokens, first_token_us, duration_us, tokens_per_second,
-    request_bytes, response_bytes
+    request_bytes, response_bytes, embeddings, embedding_dimensions
 ) VALUES (
     :seq, :id, :parent, :started_at_us, :plane, :key, :service, :backend, :model, :model_asked, :endpoint, :dialect,
     :flags, :status, :refused, :http_status, :error_code, :finish_reason, :fallback, :attempts, :client, :request_id,
     :input_tokens, :output_tokens, :cached_tokens, :thinking_tokens, :total_tokens, :first_token_us, :duration_us,
-    :tokens_per_second, :request_bytes, :response_bytes
+    :tokens_per_second, :request_bytes, :response_bytes, :embeddings, :embedding_dimensions
 )";

@@ -1,12 +1,13 @@
 //! What is read back: an exchange's row, and with it what was asked and answered.
 
 use rusqlite::types::FromSql;
-use rusqlite::{Connection, OptionalExtension as _};
+use rusqlite::{CachedStatement, Connection, OptionalExtension as _};
 use uuid::Uuid;
 
 use super::codec::Codec;
 use super::error::StoreError;
-use super::exchange::{Answered, Asked, Content, Plane, Status, Timing, Tokens};
+use super::exchange::{Answered, Asked, Content, Embeddings, Plane, Status, Timing, Tokens};
+use super::words::Names;
 
 /// An exchange as a list shows it.
 #[derive(Debug, Clone, PartialEq)]
@@ -30,13 +31,29 @@ pub struct Stored {
     pub content: Content,
 }
 
-/// `None` where it is not there any more.
-pub(super) fn read(connection: &Connection, seq: i64) -> Result<Option<Row>, StoreError> {
-    let mut statement = connection.prepare_cached(SELECT)?;
-    let row = statement
-        .query_row([seq], |row| read_columns(Columns { row, next: 0 }))
-        .optional()?;
-    row.transpose()
+/// Reads rows one after the other.
+pub(super) struct Rows<'c> {
+    statement: CachedStatement<'c>,
+    names: Names<'c>,
+}
+
+impl<'c> Rows<'c> {
+    pub(super) fn open(connection: &'c Connection) -> Result<Self, StoreError> {
+        Ok(Self {
+            statement: connection.prepare_cached(SELECT)?,
+            names: Names::open(connection)?,
+        })
+    }
+
+    /// `None` where it is not there any more.
+    pub(super) fn read(&mut self, seq: i64) -> Result<Option<Row>, StoreError> {
+        let names = &mut self.names;
+        let row = self
+            .statement
+            .query_row([seq], |row| read_columns(Columns { row, names, next: 0 }))
+            .optional()?;
+        row.transpose()
+    }
 }
 
 pub(super) fn stored(connection: &Connection, codec: &Codec, id: &Uuid) -> Result<Option<Stored>, StoreError> {
@@ -44,7 +61,7 @@ pub(super) fn stored(connection: &Connection, codec: &Codec, id: &Uuid) -> Resul
     let Some(seq) = statement.query_row([id], |row| row.get(0)).optional()? else {
         return Ok(None);
     };
-    let Some(row) = read(connection, seq)? else {
+    let Some(row) = Rows::open(connection)?.read(seq)? else {
         return Ok(None);
     };
     let content = content(connection, codec, &row)?;
@@ -84,12 +101,13 @@ fn text(column: &'static str, bytes: Option<Vec<u8>>) -> Result<Option<String>, 
 }
 
 /// A row's values in the order of the query: looking each up by its name would take longer than reading it.
-struct Columns<'r, 's> {
+struct Columns<'r, 's, 'c> {
     row: &'r rusqlite::Row<'s>,
+    names: &'r mut Names<'c>,
     next: usize,
 }
 
-impl Columns<'_, '_> {
+impl Columns<'_, '_, '_> {
     fn take<T: FromSql>(&mut self) -> rusqlite::Result<T> {
         self.next += 1;
         self.row.get(self.next - 1)
@@ -99,24 +117,25 @@ impl Columns<'_, '_> {
         let number: Option<i64> = self.take()?;
         Ok(number.and_then(|number| u64::try_from(number).ok()))
     }
+
+    fn name(&mut self) -> rusqlite::Result<Option<String>> {
+        let number = self.take()?;
+        self.names.find(number)
+    }
 }
 
 const SELECT: &str = "SELECT
-    seq, exchange.id, parent, started_at_us, plane, status, flags,
-    key.text, service.text, model_asked, endpoint, dialect, client, request_id, request_bytes,
-    refused, http_status, error_code, finish_reason, backend.text, model.text, fallback, attempts, response_bytes,
-    input_tokens, output_tokens, cached_tokens, thinking_tokens, first_token_us, duration_us, tokens_per_second
-FROM exchange
-LEFT JOIN word AS key ON key.id = exchange.key
-LEFT JOIN word AS service ON service.id = exchange.service
-LEFT JOIN word AS backend ON backend.id = exchange.backend
-LEFT JOIN word AS model ON model.id = exchange.model
-WHERE seq = ?1";
+    seq, id, parent, started_at_us, plane, status, flags,
+    key, service, model_asked, endpoint, dialect, client, request_id, request_bytes,
+    refused, http_status, error_code, finish_reason, embeddings, embedding_dimensions, backend, model, fallback, attempts,
+    response_bytes, input_tokens, output_tokens, cached_tokens, thinking_tokens, first_token_us, duration_us,
+    tokens_per_second
+FROM exchange WHERE seq = ?1";
 
 type Checked<T> = Result<T, StoreError>;
 
 /// In the order of [`SELECT`].
-fn read_columns(mut columns: Columns<'_, '_>) -> rusqlite::Result<Checked<Row>> {
+fn read_columns(mut columns: Columns<'_, '_, '_>) -> rusqlite::Result<Checked<Row>> {
     let (seq, id, parent) = (columns.take()?, columns.take()?, columns.take()?);
     let started_at_us = columns.take()?;
     let (plane, status) = (Plane::from_sql(columns.take()?), Status::from_sql(columns.take()?));
@@ -146,10 +165,10 @@ fn read_columns(mut columns: Columns<'_, '_>) -> rusqlite::Result<Checked<Row>> 
     }))
 }
 
-fn read_asked(columns: &mut Columns<'_, '_>, flags: i64) -> rusqlite::Result<Asked> {
+fn read_asked(columns: &mut Columns<'_, '_, '_>, flags: i64) -> rusqlite::Result<Asked> {
     Ok(Asked {
-        key: columns.take()?,
-        service: columns.take()?,
+        key: columns.name()?,
+        service: columns.name()?,
         model: columns.take()?,
         endpoint: columns.take()?,
         dialect: columns.take()?,
@@ -160,15 +179,19 @@ fn read_asked(columns: &mut Columns<'_, '_>, flags: i64) -> rusqlite::Result<Ask
     })
 }
 
-fn read_answered(columns: &mut Columns<'_, '_>, flags: i64, status: Status) -> rusqlite::Result<Answered> {
+fn read_answered(columns: &mut Columns<'_, '_, '_>, flags: i64, status: Status) -> rusqlite::Result<Answered> {
     Ok(Answered {
         status,
         refused: columns.take()?,
         http_status: columns.take()?,
         error_code: columns.take()?,
         finish_reason: columns.take()?,
-        backend: columns.take()?,
-        model: columns.take()?,
+        embeddings: columns
+            .number()?
+            .zip(columns.number()?)
+            .map(|(count, dimensions)| Embeddings { count, dimensions }),
+        backend: columns.name()?,
+        model: columns.name()?,
         fallback: columns.take()?,
         attempts: columns.take()?,
         body_bytes: columns.number()?.unwrap_or(0),

@@ -4,8 +4,6 @@
 //! moved from one row to another does not open. Names, figures and times stay readable: they are what is filtered by.
 
 use std::fmt;
-use std::fs::File;
-use std::io::Read as _;
 use std::path::Path;
 use std::sync::Arc;
 
@@ -35,11 +33,12 @@ impl BodyKey {
             rule,
             fix: "make one with `(umask 077; openssl rand -hex 32 > FILE)` and keep a copy: without it nothing can be read",
         };
-        let mut bytes = Zeroizing::new(Vec::new());
-        File::open(path)
-            .and_then(|file| file.take(FILE_BYTES_MAX).read_to_end(&mut bytes))
-            .map_err(|error| refused(format!("the key file cannot be read: {error}")))?;
-        Self::parse(&bytes).map_err(|rule| refused(rule.to_owned()))
+        let contents = custody::read(path, &custody::Terms::secret(FILE_BYTES_MAX))
+            .map_err(|error| refused(format!("the key file cannot be read: {}", custody::told(&error))))?;
+        if let Some(remark) = contents.remark {
+            tracing::warn!(file = %path.display(), fix = remark.fix(), "{remark}");
+        }
+        Self::parse(&contents.bytes).map_err(|rule| refused(rule.to_owned()))
     }
 
     fn parse(bytes: &[u8]) -> Result<Self, &'static str> {

@@ -5,7 +5,7 @@
 
 use std::collections::HashMap;
 
-use rusqlite::{Connection, OptionalExtension as _, Transaction};
+use rusqlite::{CachedStatement, Connection, OptionalExtension as _, Transaction};
 
 /// Stands for no name.
 pub(super) const NONE: i64 = 0;
@@ -44,6 +44,30 @@ impl Words {
     /// After a transaction that failed: its numbers were never given.
     pub(super) fn forget(&mut self) {
         self.numbers.clear();
+    }
+}
+
+/// The way back, for many rows: their names are few.
+pub(super) struct Names<'c> {
+    statement: CachedStatement<'c>,
+    known: HashMap<i64, Option<String>>,
+}
+
+impl<'c> Names<'c> {
+    pub(super) fn open(connection: &'c Connection) -> rusqlite::Result<Self> {
+        Ok(Self {
+            statement: connection.prepare_cached("SELECT text FROM word WHERE id = ?1")?,
+            known: HashMap::from([(NONE, None)]),
+        })
+    }
+
+    pub(super) fn find(&mut self, number: i64) -> rusqlite::Result<Option<String>> {
+        if let Some(name) = self.known.get(&number) {
+            return Ok(name.clone());
+        }
+        let name: Option<String> = self.statement.query_row([number], |row| row.get(0)).optional()?;
+        self.known.insert(number, name.clone());
+        Ok(name)
     }
 }
 

@@ -3,6 +3,7 @@
 mod backend;
 mod catalogue;
 mod council;
+mod door;
 mod fleet;
 mod gateway;
 mod http;

@@ -8,8 +8,8 @@ from .requests import COLUMNS, Plan
 
 TITLE = "Keeping everything"
 TEXT = (
-    "The edge with `--journal DIR --capture full`, which appends every request and every piece of an answer to its "
-    "journal before it passes it on, beside the edge without. Small requests as in that scenario; streams as in theirs. "
+    "The edge with `--journal DIR --capture full`, which appends every piece of an answer to its journal before "
+    "it passes it on, and the request with it, beside the edge without. Small requests as in that scenario; streams as in theirs. "
     "The journal lies in the bench's temporary folder and is read by nobody meanwhile: what taking it in costs "
     "is the aggregator's."
 )

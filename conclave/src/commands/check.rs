@@ -6,12 +6,16 @@ use std::process::ExitCode;
 use std::time::Duration;
 
 use aggregator::{ConfigFile, Council};
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, anyhow};
+use custody::{Contents, Terms};
 use keymap::static_file::StaticFile;
 use keymap::{Problem, Severity, Snapshot, WatchOptions};
 
 use crate::cli::CheckArgs;
 use crate::settings;
+
+/// Of either configuration file.
+const CONFIG_BYTES_MAX: u64 = 4 << 20;
 
 pub(crate) fn run(args: &CheckArgs) -> Result<ExitCode> {
     let mut problems = Vec::new();
@@ -24,7 +28,7 @@ pub(crate) fn run(args: &CheckArgs) -> Result<ExitCode> {
             templates = templates.or(ours.and_then(|ours| ours.council.templates_dir));
             continue;
         }
-        let (found, of_file) = keymap::static_file::read(path).with_context(|| path.display().to_string())?;
+        let (found, of_file) = settings::static_file(path)?;
         problems.extend(of_file);
         file = found.unwrap_or(file);
     }
@@ -44,7 +48,9 @@ pub(crate) fn run(args: &CheckArgs) -> Result<ExitCode> {
 
 /// Whether this is the aggregator's file and not Traefik's: both are given by the same flag.
 fn is_ours(path: &Path) -> bool {
-    std::fs::read_to_string(path).is_ok_and(|text| ConfigFile::recognises(&text))
+    // What cannot be read is told of by whoever reads it next.
+    let text = custody::read(path, &Terms::configuration(CONFIG_BYTES_MAX)).and_then(Contents::text);
+    text.is_ok_and(|text| ConfigFile::recognises(&text))
 }
 
 fn read(mappings: &Path, entry_points: Option<Vec<String>>) -> Result<Snapshot> {
@@ -52,7 +58,13 @@ fn read(mappings: &Path, entry_points: Option<Vec<String>>) -> Result<Snapshot> 
         poll_interval: Duration::from_secs(3),
         entry_points,
     };
-    keymap::load_once(mappings, &options).with_context(|| format!("the folder {} cannot be read", mappings.display()))
+    keymap::load_once(mappings, &options).map_err(|error| {
+        anyhow!(
+            "the folder {} cannot be read: {}",
+            mappings.display(),
+            custody::told(&error)
+        )
+    })
 }
 
 fn report(problems: &[Problem], snapshot: &Snapshot) -> Result<ExitCode> {

@@ -56,14 +56,14 @@ pub(crate) fn run(args: &DemoArgs) -> Result<ExitCode> {
         port: 0,
         ..AggregatorConfig::default()
     };
-    let aggregator = AggregatorThread::start(service, &watch)?;
+    let aggregator = AggregatorThread::start(service, &watch, None)?;
     let bound = BoundEdge::bind(edge_config(args.listen, aggregator.address), watch.snapshot())?;
     let address = bound.addresses().first().copied().unwrap_or(args.listen);
     let running = bound.start();
     println!("{}", invitation(address, mappings.path()));
 
-    signals::until_stop(&signals, || watch.rescan());
-    signals::end_at_once_on_stop(signals)?;
+    signals.until_end(&mut || watch.rescan());
+    signals.end_at_once_on_stop()?;
     let code = stop(running);
     aggregator.stop()?;
     runtime.block_on(async {

@@ -8,8 +8,6 @@ mod made;
 mod new;
 mod revoke;
 mod rotate;
-mod row;
-mod time;
 
 use std::path::PathBuf;
 use std::process::ExitCode;

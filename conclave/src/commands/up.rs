@@ -11,32 +11,41 @@ use keymap::{ServerUrl, UrlScheme};
 use super::aggregator::AggregatorThread;
 use super::edge::{announce, reload, stop};
 use crate::cli::UpArgs;
-use crate::{folder, logging, settings, signals};
+use crate::otlp::Traces;
+use crate::{folder, logging, service_manager, settings, signals};
 
 pub(crate) fn run(args: UpArgs) -> Result<ExitCode> {
     logging::init(args.logging.log_level, args.logging.log_json);
+    let sockets = service_manager::sockets()?;
     let signals = signals::listen()?;
     let poll = folder::poll_interval(&args.mapping)?;
     let keeping = settings::journal::compose(&args.journal)?;
-    let service = settings::aggregator::compose(&args.service, keeping.as_ref())?;
+    let traces = Traces::start(settings::traces::compose(&args.traces)?)?;
+    let mut service = settings::aggregator::compose(&args.service, keeping.as_ref())?;
+    service.tracer = traces.tracer();
     let watch = folder::watch(&folder::chosen(args.mapping.mappings), poll, None)?;
 
-    let aggregator = AggregatorThread::start(service, &watch)?;
-    let config = settings::edge::compose(
+    let aggregator = AggregatorThread::start(service, &watch, None)?;
+    let mut config = settings::edge::compose(
         &args.door,
         Some(url_of(aggregator.address)),
         &StaticFile::default(),
         keeping,
     )?;
-    let bound = BoundEdge::bind(config, watch.snapshot())?;
+    config.tracer = traces.tracer();
+    let bound = BoundEdge::bind_on(config, watch.snapshot(), sockets)?;
     announce(&bound);
     aggregator.announce();
     let running = bound.start();
-    signals::until_stop(&signals, || reload(&watch, &running));
-    signals::end_at_once_on_stop(signals)?;
+    let pulse = running.pulse();
+    service_manager::start_watchdog(move |within| pulse.beats_within(within));
+    service_manager::ready("Serving");
+    signals.until_end(&mut || reload(&watch, &running));
+    signals.end_at_once_on_stop()?;
     // The edge first: what it still carries may need the aggregator.
     let code = stop(running);
     aggregator.stop()?;
+    traces.stop();
     Ok(code)
 }
 

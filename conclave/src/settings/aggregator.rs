@@ -4,10 +4,10 @@ use std::path::Path;
 
 use aggregator::ingest::IngestConfig;
 use aggregator::{
-    AggregatorConfig, BackendConfig, BackendKeys, CaptureConfig, ConfigSource, ServerSection, SkipPatterns,
-    StatsConfig, StatsFilter,
+    AggregatorConfig, AllowedHosts, BackendConfig, BackendKeys, CaptureConfig, ConfigSource, ServerSection,
+    SkipPatterns, StatsConfig, StatsFilter,
 };
-use anyhow::{Context, Result, bail};
+use anyhow::{Result, bail};
 use keymap::{ApiKey, Problem, Severity};
 
 use super::journal::Keeping;
@@ -45,6 +45,7 @@ pub(crate) fn compose(args: &ServiceArgs, keeping: Option<&Keeping>) -> Result<A
     Ok(AggregatorConfig {
         host,
         port,
+        allowed_hosts: AllowedHosts::new(&args.allowed_host)?,
         file,
         store,
         capture: keeping.filter(|_| stores).and_then(capture),
@@ -117,7 +118,7 @@ fn stats_filter(path: &Path) -> Result<Option<StatsFilter>> {
 
 fn backend_keys(file: Option<&Path>) -> Result<BackendKeys> {
     if let Some(path) = file {
-        let text = std::fs::read_to_string(path).with_context(|| format!("--backend-key-file {}", path.display()))?;
+        let text = super::secret::read("--backend-key-file", path)?;
         return BackendKeys::parse(path, &text).map_err(|problems| anyhow::anyhow!("{}", lines(&problems)));
     }
     match std::env::var(BACKEND_KEY) {

@@ -5,8 +5,8 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result, bail};
 use edge::{
-    AccessLogTarget, Balancing, Bounds, CaptureConfig, Carrier, CrowdBounds, EdgeConfig, EntryPoint, HeadBounds,
-    Timeouts, TrustedProxies, VolatileLines,
+    AccessLogTarget, Answers, Balancing, Bounds, CaptureConfig, Carrier, CrowdBounds, EdgeConfig, EntryPoint,
+    HeadBounds, Timeouts, TlsSettings, TrustedProxies, VolatileLines,
 };
 use keymap::static_file::StaticFile;
 use keymap::{Network, ServerUrl};
@@ -29,13 +29,20 @@ pub(crate) fn compose(
 ) -> Result<EdgeConfig> {
     Ok(EdgeConfig {
         entry_points: entry_points(door.listen, file, false),
-        tls: super::tls::compose(&door.tls, entry_points(door.listen, file, true))?,
+        tls: tls(door, file)?,
         aggregator,
         admin: admin(&door.admin)?,
         threads: door.threads.unwrap_or_else(cores),
         bounds: bounds(door),
         trusted_proxies: trusted_proxies(&door.trusted_proxies)?,
         balancing: balancing(door)?,
+        answers: Answers {
+            keepalive: door
+                .sse_keepalive
+                .map(|value| seconds("--sse-keepalive", value))
+                .transpose()?,
+            counts_tokens: door.count_tokens,
+        },
         timeouts: Timeouts {
             head: seconds("--head-timeout", door.head_timeout)?,
             client: seconds("--client-timeout", door.client_timeout)?,
@@ -61,7 +68,22 @@ pub(crate) fn compose(
             terms: keeping.terms,
             body_bytes_max: keeping.body_bytes_max,
         }),
+        // Whoever starts both planes gives both the same.
+        tracer: None,
     })
+}
+
+fn tls(door: &DoorArgs, file: &StaticFile) -> Result<TlsSettings> {
+    let unused = StaticFile::default();
+    // --listen stands for all the file's entry points.
+    let file = if door.listen.is_some() { &unused } else { file };
+    super::tls::compose(
+        &door.tls,
+        entry_points(door.listen, file, true),
+        file,
+        super::state::folder(door.state.as_deref()).as_ref(),
+        !entry_points(door.listen, file, false).is_empty(),
+    )
 }
 
 fn bounds(door: &DoorArgs) -> Bounds {
@@ -76,6 +98,7 @@ fn bounds(door: &DoorArgs) -> Bounds {
             connections_max: door.connections_max.unwrap_or_else(descriptors::connections_max),
             per_address_max: door.connections_per_address,
         },
+        streams_per_key_max: door.streams_per_key,
         memory_bytes_max: door.memory_max_mib.map(|mib| mib.saturating_mul(1 << 20)),
     }
 }
@@ -102,11 +125,18 @@ fn balancing(door: &DoorArgs) -> Result<Balancing> {
 
 /// The names routers may be bound to; `None` where entry points are not told apart.
 pub(crate) fn entry_point_names(config: &EdgeConfig) -> Option<Vec<String>> {
+    let redirecting = config.tls.redirects.iter();
     config
         .entry_points
         .iter()
         .chain(&config.tls.entry_points)
         .map(|entry| entry.name.as_deref().map(str::to_owned))
+        // Routers may name one that redirects; nothing is asked of them there.
+        .chain(
+            redirecting
+                .filter_map(|point| point.entry.name.as_deref())
+                .map(|name| Some(name.to_owned())),
+        )
         .collect()
 }
 
@@ -126,7 +156,7 @@ pub(crate) fn static_file(path: Option<&Path>) -> Result<StaticFile> {
     let Some(path) = path else {
         return Ok(StaticFile::default());
     };
-    let (file, problems) = keymap::static_file::read(path).with_context(|| path.display().to_string())?;
+    let (file, problems) = super::static_file(path)?;
     let Some(file) = file else {
         bail!(
             "{}",
@@ -145,7 +175,7 @@ fn entry_points(listen: Option<SocketAddr>, file: &StaticFile, tls: bool) -> Vec
         return file
             .entry_points
             .iter()
-            .filter(|entry| entry.tls == tls)
+            .filter(|entry| entry.tls == tls && entry.redirect.is_none())
             .map(|entry| EntryPoint {
                 name: Some(entry.name.clone()),
                 listen: entry.address,

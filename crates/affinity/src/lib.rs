@@ -49,11 +49,13 @@
 //! see [`Capacity`] for memory and [`Trail`] for the work done for one request.
 
 mod choice;
+mod conversation;
 mod index;
 mod trail;
 mod volatile;
 
 pub use choice::{Candidate, Choice, Policy, Reason};
+pub use conversation::{LOOKED_AT_MAX, Parts, SESSION_HEADERS, session};
 pub use index::{Capacity, Held, Index, Known, Server, Usage};
 pub use trail::{BLOCK_BYTES, POINTS_MAX, Trail};
 pub use volatile::{Escaping, VOLATILE_LINES_MAX, VolatileLines};

@@ -44,6 +44,11 @@ impl VolatileLines {
         })
     }
 
+    /// Nothing is left out.
+    pub fn is_empty(&self) -> bool {
+        self.count == 0 && self.patterns.is_empty()
+    }
+
     /// What is left of the first system message's text.
     pub fn skip<'a>(&self, text: &'a [u8], escaping: Escaping) -> &'a [u8] {
         let mut rest = text;

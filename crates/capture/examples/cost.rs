@@ -1,4 +1,5 @@
-//! What keeping costs: a small exchange (a prompt of 200 bytes, an answer of 600) and a stream's token of 40 bytes.
+//! What keeping costs: a small exchange (a prompt of 200 bytes, an answer of 600) and a stream's token of 40 bytes, each
+//! by itself, and as a thread's loop brings several at one moment, which share an append.
 //!
 //! In time of this thread's on a processor, as the kernel counts it: what else the machine does is not in it.
 //!
@@ -8,7 +9,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Instant;
 
-use capture::{Begun, End, Ledger, Options, Outcome, Plane, Recorder, ResponseHead, Terms};
+use capture::{Begun, End, Ledger, NotKept, Options, Outcome, Plane, Recorder, ResponseHead, Terms};
 
 const EXCHANGES: u32 = 100_000;
 const TOKENS: u32 = 500_000;
@@ -33,14 +34,10 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     let ledger = Ledger::open(&folder, Options::default())?;
     // The first pass makes what is made once.
     for round in ["first", "then"] {
-        let began = on_processor_ns()?;
-        exchanges(&ledger)?;
-        let each = (on_processor_ns()? - began) / 1e3 / f64::from(EXCHANGES);
-        println!("{round}: {each:.2} µs an exchange, two appends among it");
-        let began = on_processor_ns()?;
-        tokens(&ledger)?;
-        let each = (on_processor_ns()? - began) / 1e3 / f64::from(TOKENS);
-        println!("{round}: {each:.2} µs a token, one append among it");
+        for at_once in [1, 4, 16] {
+            measure(&ledger, &format!("{round}: an exchange"), at_once, EXCHANGES, exchanges)?;
+            measure(&ledger, &format!("{round}: a token"), at_once, TOKENS, tokens)?;
+        }
     }
     println!("{:?}", ledger.statistics());
     drop(ledger);
@@ -70,33 +67,61 @@ fn begin(ledger: &Arc<Ledger>) -> Recorder {
     Recorder::begin(ledger, capture::new_id(), &begun, Terms::default(), Instant::now())
 }
 
-fn end(recorder: &mut Recorder) -> Result<(), capture::NotKept> {
+fn end(recorder: &mut Recorder) {
     recorder.end(&End {
         outcome: Outcome::Complete,
         status: Some(200),
         server: HEAD.server,
         attempts: 1,
     });
-    recorder.flush()
 }
 
-fn exchanges(ledger: &Arc<Ledger>) -> Result<(), capture::NotKept> {
-    for _ in 0..EXCHANGES {
-        let mut recorder = begin(ledger);
-        recorder.request_bytes(&PROMPT);
-        recorder.flush()?;
-        recorder.response_head(&HEAD);
-        recorder.response_bytes(&ANSWER);
-        end(&mut recorder)?;
+fn measure(
+    ledger: &Arc<Ledger>,
+    what: &str,
+    at_once: u32,
+    count: u32,
+    act: fn(&Arc<Ledger>, u32) -> Result<(), NotKept>,
+) -> Result<(), Box<dyn std::error::Error>> {
+    let (began, appends) = (on_processor_ns()?, ledger.statistics().appends);
+    act(ledger, at_once)?;
+    let each = (on_processor_ns()? - began) / 1e3 / f64::from(count);
+    let appends = (ledger.statistics().appends - appends) as f64 / f64::from(count);
+    println!("{what}, {at_once} at once: {each:.2} µs, {appends:.2} appends");
+    Ok(())
+}
+
+/// As the edge's forwarder does it: requests are handed in, and so are answers, which then wait for one append.
+fn exchanges(ledger: &Arc<Ledger>, at_once: u32) -> Result<(), NotKept> {
+    for _ in 0..EXCHANGES / at_once {
+        let mut recorders: Vec<_> = (0..at_once).map(|_| begin(ledger)).collect();
+        for recorder in &mut recorders {
+            recorder.request_bytes(&PROMPT);
+            recorder.hand_in()?;
+        }
+        for recorder in &mut recorders {
+            recorder.response_head(&HEAD);
+            recorder.response_bytes(&ANSWER);
+            end(recorder);
+            recorder.hand_in()?;
+        }
+        for recorder in &mut recorders {
+            recorder.flush()?;
+        }
     }
     Ok(())
 }
 
-fn tokens(ledger: &Arc<Ledger>) -> Result<(), capture::NotKept> {
-    let mut recorder = begin(ledger);
-    for _ in 0..TOKENS {
-        recorder.response_bytes(&TOKEN);
-        recorder.flush()?;
+fn tokens(ledger: &Arc<Ledger>, at_once: u32) -> Result<(), NotKept> {
+    let mut recorders: Vec<_> = (0..at_once).map(|_| begin(ledger)).collect();
+    for _ in 0..TOKENS / at_once {
+        for recorder in &mut recorders {
+            recorder.response_bytes(&TOKEN);
+            recorder.hand_in()?;
+        }
+        for recorder in &mut recorders {
+            recorder.flush()?;
+        }
     }
-    end(&mut recorder)
+    Ok(())
 }

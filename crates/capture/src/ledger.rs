@@ -8,10 +8,13 @@ use std::sync::atomic::AtomicU64;
 use std::sync::atomic::Ordering::Relaxed;
 use std::time::Instant;
 
-use journal::{Appended, Batch, Error, Exchange, ExchangeId, Kind, LossPolicy, Options, PAYLOAD_BYTES_MAX, Refused};
+use journal::{
+    Appended, Batch, Error, Exchange, ExchangeId, Fate, Kind, LossPolicy, Options, PAYLOAD_BYTES_MAX, Refused, Ticket,
+};
 use parking_lot::Mutex;
 use uuid::Uuid;
 
+use crate::entry::Plane;
 use crate::latency::{Counting, Latency};
 
 /// One append in so many is timed: two looks at the clock are a tenth of what an append of a token costs.
@@ -27,7 +30,8 @@ pub struct Ledger {
         reason = "a recorder that waits holds a pointer, and what it points to is handed over, not moved"
     )]
     scratches: Mutex<Vec<Box<Scratch>>>,
-    appends: AtomicU64,
+    /// Tried, by a recorder.
+    tries: AtomicU64,
     latency: Counting,
     errors: AtomicU64,
     /// Records that were not even tried: their exchange's beginning is lost.
@@ -45,6 +49,7 @@ pub struct Statistics {
     /// Appends that failed, also those that were tried again and failed again, and those that were not confirmed.
     pub errors: u64,
     pub folder_bytes: u64,
+    /// Calls that wrote, each with one exchange's records or with those of many.
     pub appends: u64,
     /// Of one append in eight.
     pub append: Latency,
@@ -67,11 +72,27 @@ impl Ledger {
         Ok(Arc::new(Self {
             writer: journal::Writer::open(folder, options)?,
             scratches: Mutex::default(),
-            appends: AtomicU64::new(0),
+            tries: AtomicU64::new(0),
             latency: Counting::default(),
             errors: AtomicU64::new(0),
             forgone_records: AtomicU64::new(0),
         }))
+    }
+
+    /// Opens the first of a plane's folders that nobody writes: an edge that was succeeded keeps its own until its last
+    /// stream has ended.
+    ///
+    /// # Errors
+    /// Where the folder cannot be used, or all are written.
+    pub fn open_free(journal: &Path, plane: Plane, options: Options) -> Result<Arc<Self>, Error> {
+        let mut outcome = Self::open(&crate::folder_of(journal, plane), options);
+        for name in &crate::folder_names(plane)[1..] {
+            if !matches!(outcome, Err(Error::Locked { .. })) {
+                break;
+            }
+            outcome = Self::open(&journal.join(name), options);
+        }
+        outcome
     }
 
     pub fn statistics(&self) -> Statistics {
@@ -82,26 +103,53 @@ impl Ledger {
             dropped: journal.dropped_records + self.forgone_records.load(Relaxed),
             errors: self.errors.load(Relaxed),
             folder_bytes: journal.folder_bytes,
-            appends: self.appends.load(Relaxed),
+            appends: journal.writes,
             append: self.latency.read(),
         }
     }
 
     pub(crate) fn append(&self, batch: &Batch, loss: LossPolicy) -> Result<Appended, Refused> {
-        let is_timed = self.appends.fetch_add(1, Relaxed).is_multiple_of(TIMED_ONE_IN);
-        let began = is_timed.then(Instant::now);
-        let appended = self.writer.append_under(batch, loss);
-        if let Some(began) = began {
-            self.latency.note(began.elapsed());
-        }
+        let appended = self.timed(|| self.writer.append_under(batch, loss));
         if !matches!(appended, Ok(Appended::Written(_))) {
-            self.errors.fetch_add(1, Relaxed);
+            self.failed();
         }
         appended
     }
 
-    pub(crate) fn forgo(&self) {
-        self.forgone_records.fetch_add(1, Relaxed);
+    /// `None`: it is to be appended.
+    pub(crate) fn hand_in(&self, batch: &Batch) -> Option<Ticket> {
+        self.writer.hand_in(batch)
+    }
+
+    /// What was handed in is written on return, or lost, or the disk stalls.
+    pub(crate) fn settle(&self, ticket: &Ticket) -> Fate {
+        let fate = match ticket.fate() {
+            Fate::Waiting => self.timed(|| self.writer.settle(ticket)),
+            told => told,
+        };
+        if fate == Fate::Waiting {
+            self.failed();
+        }
+        fate
+    }
+
+    /// What was appended or handed in was not taken.
+    pub(crate) fn failed(&self) {
+        self.errors.fetch_add(1, Relaxed);
+    }
+
+    fn timed<T>(&self, act: impl FnOnce() -> T) -> T {
+        if !self.tries.fetch_add(1, Relaxed).is_multiple_of(TIMED_ONE_IN) {
+            return act();
+        }
+        let began = Instant::now();
+        let done = act();
+        self.latency.note(began.elapsed());
+        done
+    }
+
+    pub(crate) fn forgo(&self, records: u64) {
+        self.forgone_records.fetch_add(records, Relaxed);
     }
 
     pub(crate) fn scratch(&self) -> Box<Scratch> {

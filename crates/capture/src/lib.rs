@@ -32,7 +32,7 @@ mod recorder;
 mod terms;
 
 pub use entry::{BadEntry, Begun, Ended, Entry, Header, Headers, Outcome, Piece, Plane, ResponseHead, VERSION, decode};
-pub use folder::folder_of;
+pub use folder::{folder_names, folder_of};
 pub use latency::{LATENCY_BOUNDS_NS, Latency};
 pub use ledger::{Ledger, Statistics, new_id};
 pub use recorder::{End, NotKept, Recorder};

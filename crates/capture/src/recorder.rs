@@ -1,7 +1,9 @@
 //! One exchange as it is being kept. Owns the order: nothing is appended before the beginning, nothing after the end.
 //!
-//! What is told is gathered; [`Recorder::flush`] appends it, and is called before the bytes it speaks of are passed on.
-//! Two appends are what a small exchange comes to: its request, and its answer with its end.
+//! What is told is gathered; [`Recorder::flush`] appends it, and is called before the bytes it speaks of reach a client.
+//! [`Recorder::hand_in`] leaves it to the next append of whoever's, and is for what no client sees (a request on its way to
+//! a server), and for who can wait a moment before it flushes (others' answers then go in the same append). One append is
+//! what a small exchange comes to, or its part of one.
 //!
 //! Invariant: where the beginning could not be kept, nothing of the exchange is.
 
@@ -9,7 +11,7 @@ use std::fmt;
 use std::sync::Arc;
 use std::time::Instant;
 
-use journal::{Appended, Exchange, ExchangeId, Kind, Reason};
+use journal::{Appended, Exchange, ExchangeId, Fate, Kind, LossPolicy, Reason, Ticket};
 
 use crate::entry::{Begun, Ended, Outcome, ResponseHead};
 use crate::ledger::{Ledger, Scratch};
@@ -25,9 +27,17 @@ pub struct Recorder {
     terms: Terms,
     started: Instant,
     gathered: Option<Box<Scratch>>,
+    handed: Option<Handed>,
     request: Passed,
     response: Passed,
     standing: Standing,
+}
+
+/// What was handed in, while nobody has asked what became of it.
+struct Handed {
+    ticket: Ticket,
+    /// The exchange's beginning is among it.
+    begins: bool,
 }
 
 /// A body so far.
@@ -40,7 +50,7 @@ struct Passed {
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Standing {
-    /// Its beginning has been told and not been appended.
+    /// Its beginning has been told, and neither been appended nor handed in.
     Beginning,
     Open,
     Ended,
@@ -72,6 +82,7 @@ impl Recorder {
             terms,
             started,
             gathered: None,
+            handed: None,
             request: Passed::default(),
             response: Passed::default(),
             standing: Standing::Beginning,
@@ -144,12 +155,39 @@ impl Recorder {
         }
     }
 
-    /// Appends what was told. Where it fails, what was told stays, and calling again tries again.
+    /// Leaves what was told to the next append, whoever's that is: at the latest that of the journal's own thread, a tenth of
+    /// a second later. Where the terms are to refuse, it is appended. True: [`Recorder::flush`] has something left to do.
+    ///
+    /// # Errors
+    /// As [`Recorder::flush`].
+    pub fn hand_in(&mut self) -> Result<bool, NotKept> {
+        if self.terms.loss == LossPolicy::Drop
+            && let Some(mut scratch) = self.wanted()
+        {
+            scratch.finish_piece(&mut self.exchange);
+            match self.ledger.hand_in(&scratch.batch) {
+                None => self.gathered = Some(scratch),
+                Some(ticket) => {
+                    self.handed_in(ticket);
+                    self.ledger.give_back(scratch);
+                    return Ok(true);
+                }
+            }
+        }
+        self.flush().map(|()| false)
+    }
+
+    /// Appends what was told, and sees to it that what was handed in is appended. Where it fails, what was told stays, and
+    /// calling again tries again.
     ///
     /// # Errors
     /// Where the terms are to refuse, and the journal does not take it.
     pub fn flush(&mut self) -> Result<(), NotKept> {
-        let Some(mut scratch) = self.gathered.take() else {
+        let Some(mut scratch) = self.wanted() else {
+            if let Some(handed) = &self.handed {
+                let _told_by_the_ticket = self.ledger.settle(&handed.ticket);
+                self.learn();
+            }
             return Ok(());
         };
         scratch.finish_piece(&mut self.exchange);
@@ -165,7 +203,46 @@ impl Recorder {
             Ok(_) => {}
         }
         self.ledger.give_back(scratch);
+        self.learn();
         Ok(())
+    }
+
+    /// What was gathered, unless by now the beginning is known to be lost.
+    fn wanted(&mut self) -> Option<Box<Scratch>> {
+        self.learn();
+        let mut scratch = self.gathered.take()?;
+        if self.standing != Standing::Forgone {
+            return Some(scratch);
+        }
+        scratch.finish_piece(&mut self.exchange);
+        self.ledger.forgo(scratch.batch.frames());
+        self.ledger.give_back(scratch);
+        None
+    }
+
+    fn handed_in(&mut self, ticket: Ticket) {
+        let at_stake = self.handed.take().is_some_and(|before| before.begins);
+        let begins = at_stake || self.standing == Standing::Beginning;
+        if self.standing == Standing::Beginning {
+            self.standing = Standing::Open;
+        }
+        self.handed = Some(Handed { ticket, begins });
+    }
+
+    /// What became of what was handed in.
+    fn learn(&mut self) {
+        let Some(handed) = &self.handed else { return };
+        match handed.ticket.fate() {
+            Fate::Waiting => return,
+            Fate::Written => {}
+            Fate::Lost => {
+                self.ledger.failed();
+                if handed.begins {
+                    self.standing = Standing::Forgone;
+                }
+            }
+        }
+        self.handed = None;
     }
 
     /// It never was, unless its beginning has been kept: then its end is still to be told.
@@ -208,7 +285,7 @@ impl Recorder {
         match self.standing {
             Standing::Beginning | Standing::Open => true,
             Standing::Forgone => {
-                self.ledger.forgo();
+                self.ledger.forgo(1);
                 false
             }
             Standing::Ended => false,
@@ -244,7 +321,7 @@ impl Drop for Recorder {
             Standing::Ended | Standing::Forgone => {}
         }
         // Nobody is left to be refused.
-        self.terms.loss = journal::LossPolicy::Drop;
+        self.terms.loss = LossPolicy::Drop;
         let _nobody = self.flush();
     }
 }

@@ -107,20 +107,29 @@ fn complete(recorder: &mut Recorder) {
     });
 }
 
-#[test]
-fn a_small_exchange_is_two_appends() {
-    let world = World::new(options());
+/// As the edge's forwarder does it.
+fn small(world: &World) -> ExchangeId {
     let mut recorder = world.begin(Terms::default());
-    let id = recorder.id();
     recorder.request_bytes(b"{\"model\":");
     recorder.request_bytes(b"\"m\"}");
-    recorder.flush().expect("kept");
+    recorder.hand_in().expect("kept");
     recorder.response_head(&HEAD);
     recorder.response_bytes(b"{}");
     complete(&mut recorder);
+    recorder.hand_in().expect("kept");
     recorder.flush().expect("kept");
-    drop(recorder);
-    assert_eq!(world.appends(), 2);
+    recorder.id()
+}
+
+#[test]
+fn a_small_exchange_is_one_append() {
+    let world = World::new(options());
+    // The journal's own thread may come between its parts, but not each time.
+    let once = (0..1000).map(|_| {
+        let before = world.appends();
+        (small(&world), world.appends() - before)
+    });
+    let (id, _) = once.into_iter().find(|(_, appends)| *appends == 1).expect("one append");
     let kept = world.read(id);
     let kinds = [
         Kind::Begun,
@@ -138,6 +147,66 @@ fn a_small_exchange_is_two_appends() {
         (kept.status, kept.outcome.as_deref(), kept.bytes),
         (Some(200), Some("complete"), (13, 2))
     );
+}
+
+#[test]
+fn several_that_wait_share_an_append_and_each_is_there_once_it_flushed() {
+    let world = World::new(options());
+    let shared = (0..1000).any(|_| {
+        let before = world.appends();
+        let mut recorders: Vec<_> = (0..10).map(|_| world.begin(Terms::default())).collect();
+        for recorder in &mut recorders {
+            recorder.response_bytes(b"token");
+            assert!(recorder.hand_in().expect("kept"), "there is something to flush");
+        }
+        recorders[7].flush().expect("kept");
+        for recorder in &recorders {
+            assert_eq!(world.read(recorder.id()).response, b"token");
+        }
+        world.appends() - before == 1
+    });
+    assert!(shared, "ten exchanges in one append");
+}
+
+#[test]
+fn what_was_handed_in_and_lost_takes_the_rest_of_its_exchange_with_it() {
+    let world = World::new(full());
+    let mut recorder = world.begin(Terms::default());
+    let id = recorder.id();
+    recorder.request_bytes(b"{}");
+    recorder.hand_in().expect("it waits");
+    recorder.response_head(&HEAD);
+    recorder.response_bytes(b"abc");
+    recorder.flush().expect("dropped, and on it goes");
+    recorder.response_bytes(b"def");
+    complete(&mut recorder);
+    drop(recorder);
+    assert_eq!(world.read(id), Assembled::default());
+    let statistics = world.ledger.statistics();
+    // Begun, request, head, three bytes; then three more and the end, which were not tried.
+    assert_eq!((statistics.records, statistics.dropped), (0, 6));
+    assert!(statistics.errors >= 1);
+}
+
+#[test]
+fn what_must_be_kept_is_not_left_to_others() {
+    for (terms, is_full) in [
+        (LossPolicy::Refuse, true),
+        (LossPolicy::Refuse, false),
+        (LossPolicy::Drop, true),
+    ] {
+        let world = World::new(if is_full { full() } else { options() });
+        let mut recorder = world.begin(Terms {
+            loss: terms,
+            ..Terms::default()
+        });
+        let told = recorder.hand_in();
+        match (terms, is_full) {
+            (LossPolicy::Refuse, true) => assert!(told.is_err()),
+            (LossPolicy::Refuse, false) => assert_eq!(world.read(recorder.id()).kinds, [Kind::Begun]),
+            (LossPolicy::Drop, _) => assert_eq!(told, Ok(true)),
+        }
+    }
 }
 
 #[test]

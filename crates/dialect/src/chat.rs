@@ -14,4 +14,4 @@ pub(crate) use event::merge;
 pub use event::{Event, collect};
 pub use message::{Image, Message, Part, Role, Signature};
 pub use request::{ChatRequest, Effort, Policy, Reasoning, RenderOptions, ResponseFormat, Sampling, Tool, ToolChoice};
-pub use response::{ChatResponse, Finish, Timings, TokenLogprob, TopLogprob, Usage};
+pub use response::{ChatResponse, Cost, Finish, Timings, TokenLogprob, TopLogprob, Usage};

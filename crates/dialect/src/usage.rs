@@ -114,6 +114,11 @@ impl UsageReader {
         self.told.has_ended() || self.framing == Framing::Json
     }
 
+    /// What a stream has told so far.
+    pub fn usage(&self) -> Usage {
+        self.told.usage()
+    }
+
     /// What was told so far; of one JSON document, once it is whole.
     pub fn finish(mut self) -> Usage {
         match &mut self.parts {

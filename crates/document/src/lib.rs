@@ -20,4 +20,4 @@ pub use fields::{Field, Fields, Named, Schema, Support, entries, named, nearest}
 pub use problem::{Position, Problem, Severity};
 pub use report::{Report, shown_field, shown_name, shown_scalar};
 pub use scalar::{Text, described, text};
-pub use tree::{Entry, Fault, Form, Node, Piece, Spelling, Value, outline, parse};
+pub use tree::{Entry, Fault, Form, Node, Piece, Spelling, Value, Words, outline, parse};

@@ -4,6 +4,7 @@
 //! (a rule pasted into `service`, a line indented wrongly), and what is reported here goes to logs and to `/health`.
 
 use std::collections::HashSet;
+use std::fmt;
 use std::path::Path;
 use std::sync::Arc;
 
@@ -15,7 +16,6 @@ const PROBLEMS_MAX: usize = 1_000;
 /// Longer than any of Traefik's names; a value is cut to this for display.
 const SHOWN_CHARS_MAX: usize = 64;
 
-#[derive(Debug)]
 pub struct Report<'a> {
     path: &'a Path,
     text: &'a str,
@@ -25,6 +25,16 @@ pub struct Report<'a> {
     left_out: usize,
     /// Names that stand in the file: most stand there more than once, and each is kept once.
     names: HashSet<Arc<str>>,
+}
+
+/// Without the text: keys stand in it.
+impl fmt::Debug for Report<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Report")
+            .field("path", &self.path)
+            .field("errors", &self.errors)
+            .finish_non_exhaustive()
+    }
 }
 
 impl<'a> Report<'a> {

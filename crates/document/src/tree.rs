@@ -9,6 +9,7 @@ mod build;
 mod fault;
 mod locate;
 mod outline;
+mod words;
 
 use std::borrow::Cow;
 
@@ -17,6 +18,7 @@ use serde_yaml::granit_parser::Parser;
 use crate::problem::Position;
 pub use fault::Fault;
 pub use outline::{Form, Piece, Spelling, outline};
+pub use words::Words;
 
 /// None of our files is more than six levels deep. What is nested deeper than this is a mistake, or an attack on the stack of whoever
 /// walks the tree; aliases count as what they stand for.
@@ -35,9 +37,20 @@ pub struct Node<'t> {
 #[derive(Debug, Clone)]
 pub enum Value<'t> {
     Null,
-    Scalar(Cow<'t, str>),
+    Scalar(Words<'t>),
     List(Box<[Node<'t>]>),
     Map(Box<[Entry<'t>]>),
+}
+
+impl Node<'_> {
+    /// A node at this one's place that says something else: one name of a list in a text, say.
+    pub fn saying<'s>(&self, text: &str) -> Node<'s> {
+        Node {
+            position: self.position,
+            start: self.start,
+            value: Value::Scalar(text.to_owned().into()),
+        }
+    }
 }
 
 /// One entry of a map. Duplicates are kept: whoever reads the map reports them.

@@ -42,6 +42,11 @@ impl Batch {
         self.bytes.len()
     }
 
+    /// How many frames there are: as many as records, but for those with long payloads.
+    pub fn frames(&self) -> u64 {
+        self.frames
+    }
+
     pub fn is_empty(&self) -> bool {
         self.bytes.is_empty()
     }

@@ -35,7 +35,8 @@
 //!
 //! **What is kept.** [`Writer::append`] returns when the bytes are with the kernel: no end of the process loses them. A
 //! thread of the writer's makes them durable ([`SyncPolicy`]) and no append waits for that unless asked to. Loss of power
-//! may lose what was not synced, from a segment's end; what remains of it is read.
+//! may lose what was not synced, from a segment's end; what remains of it is read. [`Writer::hand_in`] leaves bytes to the next
+//! write instead, and [`Writer::settle`] makes the same promise for them.
 //!
 //! **What is never done.** A written byte is never changed. A torn tail is not cut from the file; it is cut off by what
 //! follows: a writer that opens a folder begins a new segment and records how long the last one was, and whoever reads
@@ -88,4 +89,4 @@ pub use io::is_written;
 pub use reader::{Cause, Gap, Reader, Removed, Step, WriterMark};
 pub use record::{Exchange, ExchangeId, Kind, Record};
 pub use segment::{SEGMENT_HEAD_BYTES, VERSION};
-pub use writer::{Appended, LossPolicy, Options, Reason, Refused, Statistics, SyncPolicy, Writer};
+pub use writer::{Appended, Fate, LossPolicy, Options, Reason, Refused, Statistics, SyncPolicy, Ticket, Writer};

@@ -2,15 +2,20 @@
 //! the kernel and survive this process however it ends (with [`SyncPolicy::Always`], the machine too).
 //!
 //! ```text
-//!  many threads ──▶ Batch (encoded and summed outside the lock)
-//!                     │
-//!                     ▼ append
+//!  many threads ──▶ Batch (encoded and summed outside the lock) ── hand_in ──▶ waiting ┐
+//!                     │                                                                │ goes with the next write
+//!                     ▼ append, settle                 ◀───────────────────────────────┘
 //!                   gate ── held too long by another? ──▶ lost: Stalled     at most one thread waits for the disk
 //!                     ▼
 //!                   log ─── folder full, disk full? ───▶ lost: Full, Disk
 //!                     ▼ one write(2)
 //!                 segment ◀── fsync ── journal-sync: a thread of its own; also writes marks, weighs the folder
 //! ```
+//!
+//! **Handing in.** A call of `write` costs as much as all else together. [`Writer::hand_in`] copies a batch to where it
+//! waits for the next write, whoever's that is, and [`Writer::settle`] sees to it that it has been: who has several things
+//! to keep at one moment hands all of them in, then settles each, and pays for one write. What nobody settles, the syncing
+//! thread writes within a tenth of a second.
 //!
 //! There is one lock around one `write`, and not a segment for each thread. `examples/cost.rs` measures both: encoding
 //! and write take about a microsecond together, and as much is written each second either way by as many threads as
@@ -27,6 +32,7 @@ mod gate;
 mod log;
 mod options;
 mod syncer;
+mod waiting;
 
 use std::path::Path;
 use std::sync::Arc;
@@ -37,11 +43,13 @@ use std::{fmt, io};
 
 pub use self::counters::Statistics;
 pub use self::options::{LossPolicy, Options, SyncPolicy};
+pub use self::waiting::{Fate, Ticket};
 
 use self::counters::Counters;
 use self::gate::Gate;
 use self::log::Log;
 use self::syncer::Progress;
+use self::waiting::Waiting;
 use crate::batch::Batch;
 use crate::cursor::Cursor;
 use crate::error::Error;
@@ -93,6 +101,7 @@ struct Shared {
     counters: Counters,
     gate: Gate<Log>,
     progress: Progress,
+    waiting: Waiting,
 }
 
 impl Writer {
@@ -120,6 +129,7 @@ impl Writer {
             seal: Seal::draw(),
             counters: Counters::default(),
             progress: Progress::default(),
+            waiting: Waiting::default(),
             folder: folder.clone(),
             options,
         });
@@ -178,6 +188,32 @@ impl Writer {
         }
     }
 
+    /// Leaves the batch to the next write, whoever's it is: at the latest the syncing thread's, within a tenth of a second.
+    /// What cannot be written is lost as under [`LossPolicy::Drop`].
+    ///
+    /// `None`: nothing was taken, and the batch is to be appended: it is long, or much waits already, or each append is to
+    /// be confirmed ([`SyncPolicy::Always`]).
+    pub fn hand_in(&self, batch: &Batch) -> Option<Ticket> {
+        assert!(
+            batch.seal == self.shared.seal,
+            "a batch is handed to the writer that made it"
+        );
+        if self.shared.options.sync == SyncPolicy::Always {
+            return None;
+        }
+        self.shared.waiting.take_in(batch)
+    }
+
+    /// Writes what was handed in, unless that has been done. [`Fate::Waiting`]: the disk stalls, and it waits on.
+    pub fn settle(&self, ticket: &Ticket) -> Fate {
+        if ticket.fate() == Fate::Waiting
+            && let Some(mut log) = self.shared.gate.enter()
+        {
+            let _told_by_the_ticket = self.shared.write(&mut log, None);
+        }
+        ticket.fate()
+    }
+
     pub fn statistics(&self) -> Statistics {
         self.shared.counters.read()
     }
@@ -188,10 +224,8 @@ impl Shared {
         let failures = self.counters.sync_failures.load(Relaxed);
         let end = {
             let mut log = self.gate.enter().ok_or(Reason::Stalled)?;
-            log.write(self, &batch.bytes)?
+            self.write(&mut log, Some(batch))?.unwrap_or_default()
         };
-        self.counters.written_records.fetch_add(batch.frames, Relaxed);
-        self.counters.written_bytes.fetch_add(batch.bytes.len() as u64, Relaxed);
         if self.options.sync == SyncPolicy::Always {
             let settled = self.progress.wait_for(end, self.options.always_wait_max);
             // A failure of someone else's bytes in the meantime counts too: better doubted than promised.
@@ -202,17 +236,50 @@ impl Shared {
         Ok(end)
     }
 
+    /// Writes what was handed in, and `batch` behind it: in one write, unless `batch` is long.
+    fn write(&self, log: &mut Log, batch: Option<&Batch>) -> Result<Option<Cursor>, Reason> {
+        let Some(mut handed) = self.waiting.take() else {
+            return batch.map(|batch| self.write_batch(log, batch)).transpose();
+        };
+        let (joined, apart) = match batch {
+            Some(batch) if waiting::is_short(batch) => (Some(batch), None),
+            batch => (None, batch),
+        };
+        let (frames, bytes) = (handed.frames, handed.bytes.len());
+        handed.bytes.extend_from_slice(joined.map_or(&[], |batch| &batch.bytes));
+        let written = log.write(self, &handed.bytes);
+        match written {
+            Ok(_) => {
+                let frames = frames + joined.map_or(0, |batch| batch.frames);
+                self.counters.wrote(frames, handed.bytes.len());
+            }
+            // What becomes of `batch` is its caller's to say.
+            Err(_) => self.counters.dropped(frames, bytes),
+        }
+        handed.ends(written.map_or(Fate::Lost, |_| Fate::Written));
+        self.waiting.give_back(handed.bytes);
+        let end = written?;
+        Ok(Some(match apart {
+            Some(batch) => self.write_batch(log, batch)?,
+            None => end,
+        }))
+    }
+
+    fn write_batch(&self, log: &mut Log, batch: &Batch) -> Result<Cursor, Reason> {
+        let end = log.write(self, &batch.bytes)?;
+        self.counters.wrote(batch.frames, batch.bytes.len());
+        Ok(end)
+    }
+
     fn lose(&self, batch: &Batch, reason: Reason, loss: LossPolicy) -> Result<Appended, Refused> {
         let counters = &self.counters;
-        match (loss, reason) {
-            (_, Reason::Unsynced) => counters.unsynced_records.fetch_add(batch.frames, Relaxed),
-            (LossPolicy::Drop, _) => {
-                counters.dropped_records.fetch_add(batch.frames, Relaxed);
-                counters.unmarked_bytes.fetch_add(batch.bytes.len() as u64, Relaxed);
-                counters.unmarked_records.fetch_add(batch.frames, Relaxed)
-            }
-            (LossPolicy::Refuse, _) => counters.refused_records.fetch_add(batch.frames, Relaxed),
-        };
+        if reason == Reason::Unsynced {
+            counters.unsynced_records.fetch_add(batch.frames, Relaxed);
+        } else if loss == LossPolicy::Drop {
+            counters.dropped(batch.frames, batch.bytes.len());
+        } else {
+            counters.refused_records.fetch_add(batch.frames, Relaxed);
+        }
         match loss {
             LossPolicy::Drop => Ok(Appended::Dropped(reason)),
             LossPolicy::Refuse => Err(Refused { reason }),

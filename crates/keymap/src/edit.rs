@@ -14,6 +14,7 @@ mod compose;
 mod create;
 mod diff;
 mod error;
+mod list;
 mod mint;
 mod page;
 mod plan;
@@ -23,6 +24,7 @@ mod revoke;
 mod rotate;
 mod sheet;
 mod spelled;
+pub mod time;
 mod verify;
 mod write;
 
@@ -31,6 +33,7 @@ use std::time::Duration;
 
 use crate::key::ApiKey;
 pub use error::EditError;
+pub use list::{KeyFacts, KeyLimit, KeyRow, KeyState, OldKey, keys};
 pub use mint::mint;
 pub use plan::Plan;
 pub use revoke::Revocation;

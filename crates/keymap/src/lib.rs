@@ -29,13 +29,13 @@ pub use document::{Position, Problem, Severity};
 pub use key::{ApiKey, KeyHash};
 pub use mapping::{
     AddPrefix, Buffering, Capture, CaptureLoss, CaptureMode, Child, CircuitBreaker, Cookie, CountedTokens, CrossOrigin,
-    Destination, Failover, ForwardingTimeouts, HeaderChange, Headers, HealthCheck, HighestRandomWeight, InFlightReq,
-    IpAllowList, KeySource, LoadBalancer, LoadBalancing, Mapping, Middleware, MiddlewareKind, Mirror, Mirroring,
-    Models, PassiveHealth, PathPattern, Paths, RateLimit, ReplacePath, ReplacePathRegex, Retry, Router, SameSite,
-    Server, ServerUrl, ServersTransport, Service, ServiceKind, Share, Strategy, StripPrefix, TokenLimit, TransportName,
-    UpstreamKey, UrlScheme, Validity, ValidityState, Weighted,
+    Destination, Failover, FairShare, ForwardingTimeouts, HeaderChange, Headers, HealthCheck, HighestRandomWeight,
+    InFlightReq, IpAllowList, KeySource, LoadBalancer, LoadBalancing, Mapping, Middleware, MiddlewareKind, Mirror,
+    Mirroring, Models, PassiveHealth, PathPattern, Paths, RateLimit, ReplacePath, ReplacePathRegex, Retry, Router,
+    SameSite, Server, ServerUrl, ServersTransport, Service, ServiceKind, Share, Strategy, StripPrefix, TokenLimit,
+    TransportName, UpstreamKey, UrlScheme, Validity, ValidityState, Weighted,
 };
 pub use rule::{Network, Pattern};
 pub use table::{Compiler, Decision, Model, Request, Route, Table};
 pub use target::{Target, TargetError, is_server_wide};
-pub use watch::{FileState, FileStatus, Snapshot, Watch, WatchError, WatchOptions, load_once};
+pub use watch::{FileState, FileStatus, Nudges, Snapshot, Watch, WatchError, WatchOptions, load_once};

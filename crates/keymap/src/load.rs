@@ -3,16 +3,16 @@
 //! Everything that touches a file's bytes is here. The text is wiped when it has been checked; what stays is the
 //! mapping, the problems, and a digest that tells whether a later text is another one.
 
-use std::fs::{self, File, Metadata};
+use std::fs::{self, Metadata};
 use std::hash::{BuildHasher, RandomState};
-use std::io::{self, Read};
+use std::io;
 use std::os::unix::fs::MetadataExt;
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::{Arc, LazyLock};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
-use zeroize::Zeroizing;
+use custody::{Contents, Remark, Terms};
 
 use crate::check::check;
 use crate::key::KeyHash;
@@ -96,16 +96,16 @@ pub(crate) struct Checked {
     pub(crate) salvaged: Vec<KeyHash>,
 }
 
-/// Reads and checks a file. `known` is the digest of the text that is loaded.
-pub(crate) fn load(path: &Path, known: Option<u64>) -> Loaded {
-    match read(path) {
-        Ok((stamp, bytes)) if bytes.is_empty() => Loaded::Empty(stamp),
-        Ok((stamp, bytes)) => {
-            let digest = digest(&bytes);
+/// Reads and checks a file. `known` is the digest of what is loaded.
+pub(crate) fn load(path: &Path, terms: &Terms, known: Option<u64>) -> Loaded {
+    match custody::read(path, terms) {
+        Ok(contents) if contents.bytes.is_empty() => Loaded::Empty(Stamp::from(&contents.metadata)),
+        Ok(contents) => {
+            let digest = digest(&contents);
             if known == Some(digest) {
-                Loaded::Same(stamp)
+                Loaded::Same(Stamp::from(&contents.metadata))
             } else {
-                checked(path, stamp, digest, &bytes)
+                checked(path, digest, &contents)
             }
         }
         Err(error) if error.kind() == io::ErrorKind::NotFound => Loaded::Gone,
@@ -113,30 +113,22 @@ pub(crate) fn load(path: &Path, known: Option<u64>) -> Loaded {
     }
 }
 
-pub(crate) fn read(path: &Path) -> io::Result<(Stamp, Zeroizing<Vec<u8>>)> {
-    // Before it is opened: to open a FIFO is to wait for its writer.
-    if !fs::metadata(path)?.is_file() {
-        return Err(io::Error::other("it is no regular file"));
-    }
-    let file = File::open(path)?;
-    let metadata = file.metadata()?;
-    if metadata.size() > FILE_BYTES_MAX {
-        return Err(io::Error::other("it is larger than 256 MiB"));
-    }
-    // One more than it holds, so that the buffer does not grow, which would leave a copy that is not wiped.
-    let capacity = usize::try_from(metadata.size() + 1).map_err(io::Error::other)?;
-    let mut bytes = Zeroizing::new(Vec::with_capacity(capacity));
-    file.take(FILE_BYTES_MAX).read_to_end(&mut bytes)?;
-    Ok((Stamp::from(&metadata), bytes))
+/// What is asked of this folder's files: above all that a link does not lead out of it.
+pub(crate) fn terms(folder: &Path) -> Terms {
+    // Where even this fails the folder is going, and no link leads into what is named here.
+    let home = fs::canonicalize(folder).unwrap_or_else(|_| PathBuf::from(folder));
+    Terms::of_folder(home, FILE_BYTES_MAX)
 }
 
 /// Keyed anew in each process, so that nobody can make a file that looks unchanged.
-fn digest(bytes: &[u8]) -> u64 {
+/// What is remarked of the file counts as part of it, so that a remark comes and goes with its cause.
+fn digest(contents: &Contents) -> u64 {
     static KEYED: LazyLock<RandomState> = LazyLock::new(RandomState::new);
-    KEYED.hash_one(bytes)
+    KEYED.hash_one((&**contents.bytes, contents.remark.is_some()))
 }
 
-fn checked(path: &Path, stamp: Stamp, digest: u64, bytes: &[u8]) -> Loaded {
+fn checked(path: &Path, digest: u64, contents: &Contents) -> Loaded {
+    let bytes = &**contents.bytes;
     let outcome = match std::str::from_utf8(bytes) {
         // A parser that panics would end the watcher, and removed keys would work for ever after.
         Ok(text) => catch_unwind(AssertUnwindSafe(|| check(path, text))).unwrap_or_else(|_| {
@@ -152,14 +144,15 @@ fn checked(path: &Path, stamp: Stamp, digest: u64, bytes: &[u8]) -> Loaded {
         }),
         Err(error) => (None, vec![not_utf8(path, bytes, error.valid_up_to())]),
     };
-    let (mapping, problems) = outcome;
+    let (mapping, mut problems) = outcome;
+    problems.extend(contents.remark.map(|remark| remarked(path, remark)));
     let salvaged = if mapping.is_none() {
         rule::salvage_keys(&String::from_utf8_lossy(bytes))
     } else {
         Vec::new()
     };
     Loaded::Checked(Box::new(Checked {
-        stamp,
+        stamp: Stamp::from(&contents.metadata),
         digest,
         mapping,
         problems,
@@ -179,13 +172,20 @@ fn not_utf8(path: &Path, bytes: &[u8], valid: usize) -> Problem {
 }
 
 fn unreadable(path: &Path, error: &io::Error) -> Problem {
-    let fix = "Make it a regular file that this user may read.";
+    let fix = custody::fix(error).unwrap_or("Make it a regular file that this user may read.");
     problem(
         path,
         Position::default(),
         &format!("The file cannot be read: {error}."),
         fix,
     )
+}
+
+fn remarked(path: &Path, remark: Remark) -> Problem {
+    Problem {
+        severity: Severity::Warning,
+        ..problem(path, Position::default(), &remark.to_string(), remark.fix())
+    }
 }
 
 pub(crate) fn problem(path: &Path, position: Position, rule: &str, fix: &str) -> Problem {
@@ -215,10 +215,14 @@ pub(crate) fn load_all(folder: &Path, wanted: Vec<Wanted>) -> Vec<(Arc<str>, Loa
         .min(wanted.len() / PER_THREAD_MIN)
         .max(1);
     let share = wanted.len().div_ceil(threads).max(1);
+    let terms = terms(folder);
     let load_share = |share: &[Wanted]| -> Vec<_> {
         share
             .iter()
-            .map(|wanted| (wanted.name.clone(), load(&folder.join(&*wanted.name), wanted.known)))
+            .map(|wanted| {
+                let path = folder.join(&*wanted.name);
+                (wanted.name.clone(), load(&path, &terms, wanted.known))
+            })
             .collect()
     };
     if threads == 1 {
@@ -270,7 +274,7 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("a.yml");
         fs::write(&path, b"http:\n  \xc3\xa4 \xff").unwrap();
-        let Loaded::Checked(checked) = load(&path, None) else {
+        let Loaded::Checked(checked) = load(&path, &terms(folder.path()), None) else {
             panic!()
         };
         assert!(checked.mapping.is_none());
@@ -280,8 +284,14 @@ mod tests {
     #[test]
     fn what_is_no_file_is_reported_not_waited_for() {
         let folder = tempfile::tempdir().unwrap();
-        assert!(matches!(load(folder.path(), None), Loaded::Unreadable(_)));
-        assert!(matches!(load(&folder.path().join("none.yml"), None), Loaded::Gone));
+        assert!(matches!(
+            load(folder.path(), &terms(folder.path()), None),
+            Loaded::Unreadable(_)
+        ));
+        assert!(matches!(
+            load(&folder.path().join("none.yml"), &terms(folder.path()), None),
+            Loaded::Gone
+        ));
     }
 
     #[test]
@@ -289,12 +299,18 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("a.yml");
         fs::write(&path, "http: {}\n").unwrap();
-        let Loaded::Checked(first) = load(&path, None) else {
+        let Loaded::Checked(first) = load(&path, &terms(folder.path()), None) else {
             panic!()
         };
-        assert!(matches!(load(&path, Some(first.digest)), Loaded::Same(_)));
+        assert!(matches!(
+            load(&path, &terms(folder.path()), Some(first.digest)),
+            Loaded::Same(_)
+        ));
         fs::write(&path, "http: { }\n").unwrap();
-        assert!(matches!(load(&path, Some(first.digest)), Loaded::Checked(_)));
+        assert!(matches!(
+            load(&path, &terms(folder.path()), Some(first.digest)),
+            Loaded::Checked(_)
+        ));
     }
 
     #[test]

@@ -11,9 +11,9 @@ mod transport;
 use std::sync::Arc;
 
 pub use middleware::{
-    AddPrefix, Buffering, Capture, CaptureLoss, CaptureMode, CircuitBreaker, CountedTokens, CrossOrigin, HeaderChange,
-    Headers, InFlightReq, IpAllowList, KeySource, Middleware, MiddlewareKind, Models, PathPattern, Paths, RateLimit,
-    ReplacePath, ReplacePathRegex, Retry, StripPrefix, TokenLimit, UpstreamKey, Validity, ValidityState,
+    AddPrefix, Buffering, Capture, CaptureLoss, CaptureMode, CircuitBreaker, CountedTokens, CrossOrigin, FairShare,
+    HeaderChange, Headers, InFlightReq, IpAllowList, KeySource, Middleware, MiddlewareKind, Models, PathPattern, Paths,
+    RateLimit, ReplacePath, ReplacePathRegex, Retry, StripPrefix, TokenLimit, UpstreamKey, Validity, ValidityState,
 };
 pub use server::{Server, ServerUrl, UrlScheme};
 pub use service::{

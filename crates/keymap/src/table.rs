@@ -21,7 +21,9 @@ mod order;
 mod problems;
 mod shards;
 mod ties;
+mod used;
 mod users;
+mod watched;
 
 use std::net::IpAddr;
 use std::sync::Arc;
@@ -30,7 +32,7 @@ use http::HeaderMap;
 
 use crate::attachment::Attachment;
 use crate::credential::Credential;
-use crate::mapping::{Destination, Middleware, Router};
+use crate::mapping::{Destination, Middleware, Router, Service};
 use crate::rule::Verdict;
 pub use compiler::Compiler;
 use entry_points::{EntryPoints, Points};
@@ -110,6 +112,7 @@ pub struct Table {
     /// Routers that can serve a request without a credential, in order.
     keyless: Arc<[Arc<Route>]>,
     cross_origins: Arc<[Arc<Middleware>]>,
+    watched: Arc<[Arc<Service>]>,
     routers: usize,
 }
 
@@ -134,6 +137,12 @@ impl Table {
     /// it calls, which it does without the key.
     pub fn cross_origins(&self) -> &[Arc<Middleware>] {
         &self.cross_origins
+    }
+
+    /// The services of usable routers whose servers are asked how they are: by a `healthCheck`, or for their slots. By
+    /// name; services below them are theirs to visit.
+    pub fn watched(&self) -> &[Arc<Service>] {
+        &self.watched
     }
 
     /// What holds without the key never serves a request that has one: a mistyped key must not open a public route.

@@ -17,10 +17,11 @@ mod events;
 mod folder;
 mod follow;
 mod log;
+mod nudge;
 mod pending;
 mod survey;
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::atomic::Ordering;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::JoinHandle;
@@ -34,6 +35,7 @@ use document::Problem;
 use events::Signals;
 use folder::Folder;
 use follow::{Follower, Reaction};
+pub use nudge::Nudges;
 
 #[derive(Debug, Clone)]
 pub struct WatchOptions {
@@ -115,6 +117,7 @@ impl std::error::Error for WatchError {
 
 /// A running watcher: one thread, ended and joined when dropped.
 pub struct Watch {
+    folder: PathBuf,
     snapshot: Arc<ArcSwap<Snapshot>>,
     reactions: Arc<Mutex<Vec<Reaction>>>,
     signals: Arc<Signals>,
@@ -136,6 +139,7 @@ impl Watch {
             .spawn(move || follower.run())
             .map_err(WatchError::Thread)?;
         Ok(Self {
+            folder: folder.to_owned(),
             snapshot,
             reactions,
             signals,
@@ -146,6 +150,11 @@ impl Watch {
     /// Shared with request handlers: one atomic load a request.
     pub fn snapshot(&self) -> Arc<ArcSwap<Snapshot>> {
         Arc::clone(&self.snapshot)
+    }
+
+    /// The folder that is followed.
+    pub fn folder(&self) -> &Path {
+        &self.folder
     }
 
     /// Calls `react` after every change, on the watcher's thread; it must not block.

@@ -1,13 +1,15 @@
 //! One server of a service, what all servers of the service go by, and a request's hold on one of them.
 
-use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering::Relaxed};
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use super::budget::RetryBudget;
 use super::sticky::Cookie;
 use super::strategy::Strategy;
 use crate::health::{Rules, State};
+use crate::limits::fair::gate::{FairQueue, FairSlot};
+use crate::limits::registry::Registry;
 use crate::upstream::Upstream;
 
 /// Requests that wait for one service's servers to load their model. Each holds its prompt.
@@ -36,6 +38,16 @@ pub(crate) struct Terms {
     pub(crate) is_checked: bool,
     pub(crate) retries: RetryBudget,
     pub(crate) waiting: AtomicU32,
+    /// Where the service takes so many requests at once and no more.
+    pub(crate) slots: Option<Arc<Slots>>,
+}
+
+/// A service's `maxInFlight`, and the queue for it, found at its first use.
+#[derive(Debug)]
+pub(crate) struct Slots {
+    pub(super) service: Arc<str>,
+    pub(super) most: u64,
+    pub(super) gate: OnceLock<Arc<FairQueue>>,
 }
 
 /// A request's hold on a server: it counts there for as long as this lives.
@@ -53,6 +65,8 @@ pub(crate) struct Mirror {
     pub(crate) pick: Pick,
     /// A longer body is not copied.
     pub(crate) body_bytes_max: usize,
+    /// One of its service's slots, where those are counted.
+    pub(crate) slot: Option<FairSlot>,
 }
 
 /// A place among those that wait for a model to be loaded.
@@ -70,6 +84,7 @@ impl Terms {
             is_checked: false,
             retries: RetryBudget::default(),
             waiting: AtomicU32::new(0),
+            slots: None,
         }
     }
 
@@ -78,6 +93,13 @@ impl Terms {
         let more = |waiting: u32| (waiting < WAITING_MAX).then_some(waiting + 1);
         let entered = self.waiting.fetch_update(Relaxed, Relaxed, more);
         entered.is_ok().then(|| Waiting(self.clone()))
+    }
+}
+
+impl Slots {
+    pub(crate) fn gate(&self, registry: &Registry) -> Arc<FairQueue> {
+        let found = self.gate.get_or_init(|| registry.gate(&self.service, self.most));
+        found.clone()
     }
 }
 

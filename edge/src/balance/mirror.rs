@@ -50,7 +50,7 @@ impl Copies {
             let back = self.back.clone();
             let copy = [head, b"Connection: close\r\n\r\n", body].concat();
             tokio::spawn(async move {
-                let _place = place;
+                let (_place, _slot) = (place, mirror.slot);
                 let connections = Connections::new(back, connect_timeout);
                 let sent = send(&mirror.pick, &connections, &copy);
                 if !matches!(tokio::time::timeout(PATIENCE, sent).await, Ok(Ok(()))) {

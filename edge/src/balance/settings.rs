@@ -1,16 +1,17 @@
 //! A mapping's words for a load balancer → the terms of a pool.
 
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use keymap::{LoadBalancer, SameSite, Server, UrlScheme};
 
-use super::member::Terms;
+use super::member::{Slots, Terms};
 use super::sticky::{self, Cookie};
 use super::strategy::Strategy;
 use crate::health::Rules;
 use crate::upstream::Times;
 
-pub(super) fn terms(service: &str, balancer: &LoadBalancer) -> Terms {
+pub(super) fn terms(service: &Arc<str>, balancer: &LoadBalancer) -> Terms {
     let strategy = match balancer.strategy {
         keymap::Strategy::Wrr => Strategy::Wrr,
         keymap::Strategy::P2c => Strategy::P2c,
@@ -23,8 +24,21 @@ pub(super) fn terms(service: &str, balancer: &LoadBalancer) -> Terms {
         sticky: balancer.sticky().map(|it| cookie(service, it)),
         passes_host: balancer.pass_host_header,
         is_checked: balancer.health_check().is_some(),
+        slots: balancer
+            .more
+            .as_ref()
+            .and_then(|more| more.max_in_flight)
+            .map(|most| slots(service, most)),
         ..Terms::new(strategy)
     }
+}
+
+fn slots(service: &Arc<str>, most: u64) -> Arc<Slots> {
+    Arc::new(Slots {
+        service: service.clone(),
+        most,
+        gate: OnceLock::new(),
+    })
 }
 
 /// Traefik's words: so many failures of any kind within the window, and the server is out for as long as the window.
@@ -74,6 +88,7 @@ pub(super) fn url_text(server: &Server) -> String {
     let scheme = match url.scheme {
         UrlScheme::Http => "http",
         UrlScheme::Https => "https",
+        UrlScheme::H2c => "h2c",
     };
     format!("{scheme}://{}:{}{}", url.host, url.port, url.path)
 }

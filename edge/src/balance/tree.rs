@@ -30,6 +30,8 @@ pub(crate) struct Balancer {
     pub(crate) wants_cookie: bool,
     /// There is more than one server.
     pub(crate) has_choice: bool,
+    /// Copies of what is sent may go elsewhere.
+    pub(crate) is_mirrored: bool,
 }
 
 #[derive(Debug)]
@@ -112,6 +114,7 @@ impl Balancer {
             wants_conversation: below().any(|child| child.wants_conversation),
             wants_cookie: has_cookie || below().any(|child| child.wants_cookie),
             has_choice: service.children().count() > 1 || below().any(|child| child.has_choice),
+            is_mirrored: matches!(kind, Kind::Mirroring { .. }) || below().any(|child| child.is_mirrored),
             kind,
         }
     }
@@ -131,6 +134,7 @@ impl Balancer {
             wants_conversation: asks_slots,
             wants_cookie,
             has_choice: balancer.servers.len() > 1,
+            is_mirrored: false,
             kind: Kind::Pool {
                 _probing: probe::start(pool.members(), balancer.health_check(), asks_slots, registry),
                 pool,
@@ -183,6 +187,7 @@ impl Balancer {
                             Found::Server(pick) => Some(Mirror {
                                 pick,
                                 body_bytes_max: *body_bytes_max,
+                                slot: None,
                             }),
                             _ => None,
                         }

@@ -15,10 +15,14 @@
 //! left to pass on ([`Forwarder::pass_on`]); what it rarely comes to is boxed again: a future is as large as the largest
 //! thing it may wait for.
 
+mod aside;
+mod bridge;
 mod chunks;
 mod client;
 mod connection;
 mod early;
+#[cfg(feature = "fuzzing")]
+pub mod fuzzing;
 mod hops;
 mod inbound;
 mod kept;
@@ -44,16 +48,19 @@ use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 
+use crate::carrier::pingora::Http2;
+use crate::crowd::is_out_of_descriptors;
 use crate::error::Refusal;
 use crate::exchange::{Exchange, Failure, Outcome, Turn, Verdict};
 use crate::limits::fair::gate::FairSlot;
 use crate::plane::Plane;
 use crate::upstream::Upstream;
+pub(crate) use aside::Aside;
 use client::Client;
 use connection::Connection;
 pub(crate) use connection::Connections;
 use inbound::Inbound;
-use kept::Budget;
+pub(crate) use kept::{Budget, Portion};
 pub(crate) use listener::serve;
 use lost::Lost;
 use outgoing::{Outgoing, SendError, Sent, Upload};
@@ -68,6 +75,10 @@ pub(crate) struct Forwarder {
     plane: Arc<Plane>,
     entry_point: Option<Arc<str>>,
     tls: bool,
+    /// `None`: every request is routed.
+    aside: Option<Aside>,
+    /// What carries clients that speak HTTP/2 from their first byte. `None`: they are refused.
+    http_2: Option<Http2>,
     connections: Connections,
     kept: Arc<Budget>,
 }
@@ -99,8 +110,25 @@ impl Forwarder {
             plane,
             entry_point,
             tls,
+            aside: None,
+            http_2: None,
             connections,
             kept: Arc::default(),
+        }
+    }
+
+    pub(crate) fn with_aside(self, aside: Aside) -> Self {
+        let is_any = aside.challenges.is_some() || aside.redirect.is_some();
+        Self {
+            aside: is_any.then_some(aside),
+            ..self
+        }
+    }
+
+    pub(crate) fn with_http_2(self, http_2: Http2) -> Self {
+        Self {
+            http_2: Some(http_2),
+            ..self
         }
     }
 
@@ -362,9 +390,17 @@ impl Forwarder {
             while let Some(pause) = exchange.pick().map_err(Trouble::Refused)? {
                 Box::pin(client.pause(pause)).await.map_err(|_| Trouble::ClientGone)?;
             }
+            if let Some(turn) = exchange.turn() {
+                let slot = Box::pin(turn_of(client, &turn)).await?;
+                exchange.has_turn(&turn, slot);
+            }
             let server = exchange.current_server().ok_or(Trouble::Refused(Refusal::NoServer))?;
             match self.connect(server, pooled.then_some(now)).await {
                 Ok(reached) => return Ok(reached),
+                // No server's fault: none is held against it, and the next would not be reached either.
+                Err(error) if is_out_of_descriptors(&error) => {
+                    return Err(Trouble::Refused(Refusal::TooManyConnections));
+                }
                 Err(error) => {
                     tracing::warn!(server = server.label(), %error, "a server cannot be reached");
                     exchange.server_unreachable();
@@ -421,6 +457,11 @@ impl Forwarder {
 }
 
 impl Answering {
+    /// Since when it is there, and whose it is.
+    fn of(&self) -> (Instant, Option<Arc<str>>) {
+        (self.exchange.started(), self.exchange.router().cloned())
+    }
+
     fn complete(mut self, client: &mut Client) {
         client.active_at = Instant::now();
         let server = self.exchange.current_server();

@@ -4,40 +4,52 @@
 //! only sends a body that was read early if its retry buffer (64 KiB) holds something, so buffering is switched on for
 //! the last piece alone and that piece is replaced by the whole body in `request_body_filter`.
 
+mod ahead;
 mod answer;
 mod body;
 mod downstream;
 mod head;
 mod http2;
 mod leftover;
+mod upload;
 
 use std::sync::Arc;
 use std::time::Duration;
 
 use async_trait::async_trait;
 use bytes::Bytes;
-use http::header;
+use http::{HeaderMap, header};
 use pingora_core::modules::http::HttpModules;
 use pingora_core::prelude::HttpPeer;
+use pingora_core::protocols::ALPN;
 use pingora_core::{Error, ErrorSource, ErrorType, Result};
 use pingora_http::{RequestHeader, ResponseHeader};
 use pingora_proxy::{FailToProxy, ProxyHttp, ProxyWarnLogContext, Session};
 
 use dialect::openai::stream::HideUsage;
 
+use crate::carrier::forward::{Budget, Portion};
 use crate::error::Refusal;
 use crate::exchange::{Exchange, Failure, Outcome, Verdict};
 use crate::plane::Plane;
 use crate::request_id::X_REQUEST_ID;
 use crate::response_facts::ResponseFacts;
 use crate::rewrite::{UNBUFFERED, is_event_stream};
-use crate::upstream::{Times, Upstream};
+use crate::upstream::{self, Times, Upstream};
 pub(crate) use downstream::Downstream;
 use head::{asks_for_websocket, content_length};
 pub(crate) use http2::Http2;
+use upload::Upload;
 
 /// llama-server closes an idle connection after 5 s; ours must have left the pool before.
 const POOL_IDLE: Duration = Duration::from_secs(4);
+
+/// A stream that is reset takes back what was not sent of it. So what a server said before it broke off, and that it did,
+/// has this time to leave; pingora cannot be asked whether it has.
+const BEFORE_RESET: Duration = Duration::from_millis(100);
+
+/// To one server, on one connection of HTTP/2. More than these open another.
+const UPSTREAM_STREAMS_MAX: usize = 100;
 
 /// A custom error type: the exchange refused while the body was on its way.
 const REFUSED: ErrorType = ErrorType::Custom("refused");
@@ -49,6 +61,8 @@ struct PingoraCarrier {
     plane: Arc<Plane>,
     entry_point: Option<Arc<str>>,
     tls: bool,
+    /// For bodies that are read ahead.
+    kept: Arc<Budget>,
 }
 
 /// One request as pingora carries it.
@@ -57,12 +71,16 @@ struct Carried {
     exchange: Option<Exchange>,
     /// The whole body, where it was read early.
     body: Option<Bytes>,
+    /// Its share of what all bodies that were read ahead may take.
+    kept: Option<Portion>,
     /// What is left out of an event stream.
     hide: Option<HideUsage>,
     refusal: Option<Refusal>,
     /// The body cannot be replayed, or a pooled connection has just failed: use a new connection.
     fresh_connection: bool,
     response_begun: bool,
+    /// How its body comes, with HTTP/2.
+    upload: Option<Upload>,
 }
 
 impl Carried {
@@ -77,9 +95,33 @@ impl Carried {
         self.body.is_some() || !session.as_ref().retry_buffer_truncated()
     }
 
+    async fn wait_for_turn(&mut self) -> Result<()> {
+        let Some(turn) = self.exchange()?.turn() else {
+            return Ok(());
+        };
+        match turn.wait().await {
+            Ok(slot) => self.exchange()?.has_turn(&turn, slot),
+            Err(refusal) => return Err(self.refused(refusal)),
+        }
+        Ok(())
+    }
+
     fn refused(&mut self, refusal: Refusal) -> Box<Error> {
         self.refusal = Some(refusal);
         Error::new(REFUSED)
+    }
+}
+
+/// A stream that is reset because its client brought too little of its body never comes to [`ProxyHttp::logging`].
+impl Drop for Carried {
+    fn drop(&mut self) {
+        if let Some(exchange) = self
+            .exchange
+            .as_mut()
+            .filter(|_| self.upload.as_ref().is_some_and(Upload::was_too_slow))
+        {
+            exchange.close(Outcome::Refused(Refusal::BodyTimeout));
+        }
     }
 }
 
@@ -103,13 +145,22 @@ impl ProxyHttp for PingoraCarrier {
             answer(session, carried, refusal).await?;
             return Ok(true);
         }
+        carried.upload = Upload::of(session.req_header()).cloned();
         let (exchange, mut verdict) = self.open(session);
         carried.exchange = Some(exchange);
+        if let Some(fault) = head::fault(session.req_header(), &self.plane.bounds.head) {
+            verdict = Verdict::Refuse(fault);
+        }
         if matches!(verdict, Verdict::ReadBody) {
             verdict = self.read_body(session, carried).await?;
         }
         match verdict {
             Verdict::Forward => {
+                if let Err(refusal) = self.read_ahead(session, carried).await? {
+                    carried.refusal = Some(refusal);
+                    answer(session, carried, refusal).await?;
+                    return Ok(true);
+                }
                 carried.fresh_connection = carried.body.is_none() && !is_replayable(session.req_header());
                 Ok(false)
             }
@@ -124,12 +175,7 @@ impl ProxyHttp for PingoraCarrier {
 
     async fn upstream_peer(&self, _: &mut Session, carried: &mut Carried) -> Result<Box<HttpPeer>> {
         let fresh_connection = carried.fresh_connection;
-        if let Some(turn) = carried.exchange()?.turn() {
-            match turn.wait().await {
-                Ok(slot) => carried.exchange()?.has_turn(&turn, slot),
-                Err(refusal) => return Err(carried.refused(refusal)),
-            }
-        }
+        carried.wait_for_turn().await?;
         loop {
             match carried.exchange()?.pick() {
                 Ok(None) => {}
@@ -139,6 +185,7 @@ impl ProxyHttp for PingoraCarrier {
                 }
                 Err(refusal) => return Err(carried.refused(refusal)),
             }
+            carried.wait_for_turn().await?;
             let Some(server) = carried.exchange()?.current_server() else {
                 return Err(carried.refused(Refusal::NoServer));
             };
@@ -148,6 +195,12 @@ impl ProxyHttp for PingoraCarrier {
                     if server.tls() {
                         self.trusting(&mut peer, server).await?;
                     }
+                    peer.options.alpn = match server.http_2() {
+                        upstream::Http2::Never => ALPN::H1,
+                        upstream::Http2::Offered => ALPN::H2H1,
+                        upstream::Http2::Always => ALPN::H2,
+                    };
+                    peer.options.max_h2_streams = UPSTREAM_STREAMS_MAX;
                     let times = server.times;
                     return Ok(Box::new(self.with_options(peer, times, fresh_connection)));
                 }
@@ -161,20 +214,27 @@ impl ProxyHttp for PingoraCarrier {
 
     async fn upstream_request_filter(
         &self,
-        session: &mut Session,
+        _: &mut Session,
         request: &mut RequestHeader,
         carried: &mut Carried,
     ) -> Result<()> {
+        let was_read = carried.body.is_some();
         let exchange = carried.exchange()?;
         if exchange.request_ready().is_err() {
             let refusal = exchange.not_kept();
             return Err(carried.refused(refusal));
         }
+        head::name_host(request)?;
         let mut target = Vec::new();
         exchange.write_target(&mut target);
         request.set_raw_path(&target)?;
         let length = exchange.rewritten_body().map(|body| body.len());
-        let origin = exchange.origin(&session.req_header().headers, false);
+        // With HTTP/2 the host comes as `:authority`; by now pingora has made a header of it.
+        let host = request.headers.get(header::HOST).cloned();
+        let came = HeaderMap::from_iter(host.map(|host| (header::HOST, host)));
+        let origin = exchange.origin(&came, was_read);
+        head::keep_one_key_line_each(request)?;
+        head::join_cookies(request)?;
         let names = request
             .headers
             .keys()
@@ -200,6 +260,8 @@ impl ProxyHttp for PingoraCarrier {
             request.remove_header(&header::TRANSFER_ENCODING);
             request.insert_header(header::CONTENT_LENGTH, length)?;
         }
+        let body = carried.body.clone();
+        self.mirror(request, carried.exchange()?, body.as_ref());
         Ok(())
     }
 
@@ -210,12 +272,21 @@ impl ProxyHttp for PingoraCarrier {
         end_of_stream: bool,
         carried: &mut Carried,
     ) -> Result<()> {
+        if let Some(upload) = &carried.upload {
+            upload.note(body.as_ref().map_or(0, Bytes::len));
+            if end_of_stream {
+                upload.is_over();
+            }
+        }
         if let Some(whole) = &carried.body {
             if end_of_stream {
-                *body = Some(whole.clone());
+                *body = Some(whole.clone()).filter(|whole| !whole.is_empty());
             }
             return Ok(());
         }
+        // pingora would write the last piece as a chunk, and where it is empty that ends the body once too often: what
+        // follows is read as another request.
+        *body = body.take().filter(|piece| !end_of_stream || !piece.is_empty());
         let payload = body.as_deref().unwrap_or_default();
         let exchange = carried.exchange()?;
         let mut told = exchange.request_chunk(payload);
@@ -244,6 +315,9 @@ impl ProxyHttp for PingoraCarrier {
             return Err(Error::new(PASSED_OVER));
         }
         carried.response_begun = true;
+        if let Some(upload) = &carried.upload {
+            upload.is_over();
+        }
         let exchange = carried.exchange()?;
         if status == http::StatusCode::SWITCHING_PROTOCOLS {
             exchange.upgraded();
@@ -366,13 +440,15 @@ impl ProxyHttp for PingoraCarrier {
                 );
             }
         }
-        if carried.response_begun
-            && *e.esource() != ErrorSource::Downstream
-            && let Some(event) = carried.exchange.as_mut().and_then(Exchange::error_event)
-        {
-            // Who has gone misses nothing.
-            let told = session.as_downstream_mut().write_response_body(event.into(), false);
-            let _ = told.await;
+        if carried.response_begun && *e.esource() != ErrorSource::Downstream {
+            if let Some(event) = carried.exchange.as_mut().and_then(Exchange::error_event) {
+                // Who has gone misses nothing.
+                let told = session.as_downstream_mut().write_response_body(event.into(), false);
+                let _ = told.await;
+            }
+            if session.as_downstream().is_http2() {
+                tokio::time::sleep(BEFORE_RESET).await;
+            }
         }
         FailToProxy {
             error_code,
@@ -387,7 +463,7 @@ impl ProxyHttp for PingoraCarrier {
             (_, Some(_)) => Outcome::UpstreamFailed,
             _ => Outcome::Complete,
         };
-        if let Some(exchange) = &mut carried.exchange {
+        if let Some(mut exchange) = carried.exchange.take() {
             if let (Outcome::UpstreamFailed, Some(e)) = (outcome, e) {
                 let server = exchange.current_server().map(Upstream::label);
                 tracing::warn!(server, error = e.etype().as_str(), "a server's answer broke off");

@@ -18,7 +18,7 @@ pub(crate) enum Outcome {
 }
 
 impl Outcome {
-    fn label(self) -> &'static str {
+    pub(super) fn label(self) -> &'static str {
         match self {
             Self::Complete => "complete",
             Self::Refused(_) => "refused",
@@ -50,6 +50,7 @@ impl Exchange {
         // Dropping the recorder appends what is left.
         self.end_kept(outcome);
         self.recorder = None;
+        self.end_span(outcome);
         if let Some(log) = &self.plane.access_log {
             log.write(self.line(outcome));
         }
@@ -76,7 +77,7 @@ impl Exchange {
             time: humantime::format_rfc3339_millis(SystemTime::now()).to_string(),
             request_id: String::from_utf8_lossy(self.request_id.as_bytes()).into_owned(),
             client: self.client.to_string(),
-            method: self.method.to_string(),
+            method: shown(&self.method).to_owned(),
             path: self
                 .target
                 .as_ref()
@@ -91,5 +92,24 @@ impl Exchange {
             response_bytes: self.response_bytes,
             duration_ms: self.started.elapsed().as_secs_f64() * 1000.0,
         }
+    }
+}
+
+/// A method of HTTP's own. Any other word is the client's, who may have put anything there.
+fn shown(method: &http::Method) -> &str {
+    let known = [
+        http::Method::GET,
+        http::Method::POST,
+        http::Method::HEAD,
+        http::Method::PUT,
+        http::Method::DELETE,
+        http::Method::OPTIONS,
+        http::Method::PATCH,
+        http::Method::TRACE,
+    ];
+    if known.contains(method) {
+        method.as_str()
+    } else {
+        "other"
     }
 }

@@ -17,8 +17,8 @@ use http::{HeaderMap, HeaderValue, header};
 use keymap::{MiddlewareKind, Retry};
 
 use super::Exchange;
-use crate::balance::prefix::{Conversation, LOOKED_AT_MAX};
-use crate::balance::{Ask, Found, LOADING_WAIT_MAX, Member, Mirror, Pick, Terms, Waiting};
+use crate::balance::prefix::Conversation;
+use crate::balance::{Ask, Found, LOADING_WAIT_MAX, Member, Pick, Terms, Waiting};
 use crate::error::Refusal;
 use crate::metrics::UpstreamFailure;
 use crate::upstream::Upstream;
@@ -34,16 +34,13 @@ const REFUSED_MAX: u32 = 8;
 const LOOK_MIN: Duration = Duration::from_millis(20);
 const LOOK_MAX: Duration = Duration::from_millis(250);
 
-/// llama-server says this with 503 while it reads its model.
-const LOADING: &[u8] = b"Loading model";
-
 #[derive(Default)]
 pub(super) struct Attempts {
     /// The client's `Cookie`, where a service asks for it.
     cookie: Option<HeaderValue>,
     conversation: Option<Box<Conversation>>,
     tried: Vec<Arc<Member>>,
-    pick: Option<Pick>,
+    pub(super) pick: Option<Pick>,
     /// Found when it was asked whether there is one.
     next: Option<Pick>,
     /// Before the next attempt.
@@ -68,6 +65,9 @@ pub(crate) enum Failure {
     Lost,
 }
 
+/// llama-server says this with 503 while it reads its model.
+const LOADING: &[u8] = b"Loading model";
+
 impl Exchange {
     /// What of the head the choice of a server needs.
     pub(super) fn prepare_attempts(&mut self, headers: &HeaderMap) {
@@ -83,7 +83,7 @@ impl Exchange {
         let length = headers
             .get(header::CONTENT_LENGTH)
             .and_then(|value| value.to_str().ok());
-        let looked_at = |bytes: u64| bytes > 0 && bytes <= LOOKED_AT_MAX as u64;
+        let looked_at = |bytes: u64| bytes > 0 && bytes <= affinity::LOOKED_AT_MAX as u64;
         let is_read = length.map_or(headers.contains_key(header::TRANSFER_ENCODING), |length| {
             length.parse().is_ok_and(looked_at)
         });
@@ -179,6 +179,11 @@ impl Exchange {
     fn hold(&mut self, pick: Pick) {
         let attempts = &mut self.attempts;
         if let Some(conversation) = &attempts.conversation {
+            if attempts.count == 0 {
+                self.plane
+                    .metrics
+                    .prefix_looked_up(conversation.is_held_by(&pick.member.state.cache));
+            }
             conversation.note(&self.plane.servers.prefixes, &pick.member.state.cache);
         }
         attempts.began = pick.member.terms.has_others.then(|| match attempts.count {
@@ -344,19 +349,15 @@ impl Exchange {
         self.balancer().is_some_and(|balancer| balancer.has_choice)
     }
 
+    /// Whether others may get a copy of what is sent.
+    pub(crate) fn is_mirrored(&self) -> bool {
+        self.balancer().is_some_and(|balancer| balancer.is_mirrored)
+    }
+
     /// Told when the current server's health check fails, where there is one.
     pub(crate) fn lost(&self) -> Option<Arc<tokio::sync::Notify>> {
         let member = self.member().filter(|member| member.terms.is_checked)?;
         Some(member.state.lost.clone())
-    }
-
-    /// Those that get a copy of what is sent, which is handed over once.
-    pub(crate) fn take_mirrors(&mut self) -> Vec<Mirror> {
-        self.attempts
-            .pick
-            .as_mut()
-            .map(|pick| std::mem::take(&mut pick.mirrors))
-            .unwrap_or_default()
     }
 
     pub(crate) fn current_server(&self) -> Option<&Upstream> {

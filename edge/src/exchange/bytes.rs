@@ -5,8 +5,12 @@
 //!            response_head, response_chunk … response_ready ──▶ send to the client
 //! ```
 //!
-//! A carrier tells what came, and asks whether it may go before it sends it: what has to be kept is kept by then.
+//! A carrier tells what came, and asks whether it may go before it sends it: what has to be kept is kept by then. Of what
+//! goes to a server that holds only where the terms are to refuse; else it is kept before anything of its answer is sent.
 
+use std::future::poll_fn;
+use std::mem;
+use std::task::Poll;
 use std::time::Duration;
 
 use super::tail::Tail;
@@ -53,7 +57,7 @@ impl Exchange {
     /// Where it must not be: the request is refused ([`Exchange::not_kept`]), or, once its answer has begun, waits
     /// ([`Exchange::wait_until_kept`]).
     pub(crate) fn request_ready(&mut self) -> Result<(), MustWait> {
-        self.flush()
+        self.hand_in().map(|_| ())
     }
 
     /// A server's final answer begins: from here on nothing is tried again.
@@ -76,7 +80,7 @@ impl Exchange {
 
     /// The answer breaks off: what its client is told before the cut, where it can be told anything.
     pub(crate) fn error_event(&mut self) -> Option<String> {
-        std::mem::take(&mut self.tail).error_event()
+        mem::take(&mut self.tail).error_event()
     }
 
     /// A piece of the answer's body has come.
@@ -96,13 +100,36 @@ impl Exchange {
     /// # Errors
     /// Where it must not be: see [`Exchange::wait_until_kept`].
     pub(crate) fn response_ready(&mut self, ended: bool) -> Result<(), MustWait> {
+        self.response_told(ended);
+        self.flush()
+    }
+
+    /// The same, for a carrier that can wait for its turn to come again: whatever else its thread has to keep by then is
+    /// kept in one append with it, which costs as much for all of them as for one.
+    ///
+    /// # Errors
+    /// As [`Exchange::response_ready`].
+    pub(crate) async fn response_in_turn(&mut self, ended: bool) -> Result<(), MustWait> {
+        self.response_told(ended);
+        if self.hand_in()? {
+            next_turn().await;
+            self.flush()?;
+        }
+        Ok(())
+    }
+
+    fn response_told(&mut self, ended: bool) {
         if ended {
             self.settle();
             self.pace_ends();
             // With the last bytes, in one append: an end of its own would cost as much as the answer.
             self.end_kept(Outcome::Complete);
         }
-        self.flush()
+    }
+
+    /// Whether what passes may have to wait until it is kept.
+    pub(crate) fn is_kept(&self) -> bool {
+        self.recorder.is_some()
     }
 
     /// The connection was upgraded: from here on bytes are only counted.
@@ -155,10 +182,31 @@ impl Exchange {
         }
     }
 
+    /// True: a flush has something left to do.
+    fn hand_in(&mut self) -> Result<bool, MustWait> {
+        match &mut self.recorder {
+            None => Ok(false),
+            Some(recorder) => recorder.hand_in().map_err(|_| MustWait),
+        }
+    }
+
     fn flush(&mut self) -> Result<(), MustWait> {
         match &mut self.recorder {
             None => Ok(()),
             Some(recorder) => recorder.flush().map_err(|_| MustWait),
         }
     }
+}
+
+/// Until all tasks have run that are awake now. A timer or a look at the sockets would be another system call.
+async fn next_turn() {
+    let mut has_waited = false;
+    poll_fn(|cx| {
+        if mem::replace(&mut has_waited, true) {
+            return Poll::Ready(());
+        }
+        cx.waker().wake_by_ref();
+        Poll::Pending
+    })
+    .await;
 }

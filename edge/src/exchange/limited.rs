@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use http::{HeaderMap, header};
-use keymap::{Model, Route, Target};
+use keymap::{Route, Target};
 
 use super::Exchange;
 use super::pace::Seen;
@@ -15,12 +15,14 @@ use crate::limits::fair::gate::FairQueue;
 use crate::limits::set::Limits;
 use crate::limits::standing::Standing;
 use crate::metrics::Figures;
+use crate::model::{InPath, in_path};
 use crate::plane::Plane;
 use crate::response_facts::ResponseFacts;
+use crate::usage::Endpoint;
 
 impl Exchange {
     /// Whether the route's limits let the request pass. `body`: where it was read.
-    pub(super) fn admit(&mut self, headers: &HeaderMap, model: Model<'_>, body: Option<&[u8]>) -> Ruling {
+    pub(super) fn admit(&mut self, headers: &HeaderMap, body: Option<AskedBody<'_>>) -> Ruling {
         let Some(route) = &self.route else {
             return Ruling::Pass;
         };
@@ -37,26 +39,49 @@ impl Exchange {
         let limits = &state.limits;
         limits.touch(now);
         if limits.is_open() && limits.models().is_empty() {
-            self.seen = Some(Seen::of(state.figures.enter()));
+            self.seen = Some(Seen::of(state.figures.enter(), self.counted_endpoint(limits)));
             return Ruling::Pass;
         }
-        let model = match model {
-            Model::Read(model) => model,
-            Model::Unread => None,
-        };
         let mut admission = self.admission.take().unwrap_or_default();
+        let in_path = match self.model_in_path(limits) {
+            Ok(in_path) => in_path,
+            Err(refusal) => return Ruling::Refuse(refusal),
+        };
         let asked = Asked {
             path: self.forwarded().map_or("", Target::path),
+            model_in_path: in_path.as_ref().map(|in_path| in_path.name),
             brings_body: self.brings_body,
-            body: body.map(|bytes| AskedBody { bytes, model }),
+            body,
             upgrades: headers.contains_key(header::UPGRADE),
         };
         let ruling = admission.rule(limits, &asked, now);
+        let renamed = admission.model_in_path().filter(|_| ruling == Ruling::Pass);
+        let renamed = renamed.zip(in_path).map(|(name, in_path)| in_path.renamed(name));
+        let target = renamed.and_then(|path| Some(self.forwarded()?.with_path(path.as_bytes())));
         self.admission = Some(admission);
+        match target {
+            Some(Ok(target)) => self.changes.get_or_insert_default().forward_to(target),
+            // Never under the name that the client gave.
+            Some(Err(error)) => return Ruling::Refuse(Refusal::BadTarget(error)),
+            None => {}
+        }
         if ruling == Ruling::Pass {
-            self.seen = Some(Seen::of(state.figures.enter()));
+            self.seen = Some(Seen::of(state.figures.enter(), self.counted_endpoint(limits)));
         }
         ruling
+    }
+
+    /// What the path that is forwarded asks for, where that matters.
+    fn model_in_path(&self, limits: &Limits) -> Result<Option<InPath<'_>>, Refusal> {
+        let target = self.forwarded().filter(|_| !limits.models().is_empty());
+        let found = target.map(|target| in_path(&self.method, target)).transpose();
+        Ok(found.map_err(Refusal::BadTarget)?.flatten())
+    }
+
+    /// What the metrics count tokens of, where they are to and no limit does.
+    fn counted_endpoint(&self, limits: &Limits) -> Option<Endpoint> {
+        let counts = self.plane.answers.counts_tokens && !limits.counts_tokens();
+        counts.then(|| Endpoint::of(self.forwarded().map_or("", Target::path)))
     }
 
     /// The body to forward, where it is not the client's own.
@@ -106,6 +131,7 @@ impl Exchange {
     /// The exchange is over, or its answer is: slots are free, tokens are counted. What is told later does not count.
     pub(super) fn settle(&mut self) {
         self.slot = None;
+        self.stream = None;
         let settle = |admission: &mut Admission, limits: &Limits, plane: &Plane| {
             admission.settle(limits, plane.limits.clock.now())
         };
@@ -137,6 +163,8 @@ pub(super) struct RouteState {
     figures: Arc<Figures>,
     /// Where its service has so many slots and no more.
     pub(super) gate: Option<Arc<FairQueue>>,
+    /// Its share of what is waited for.
+    pub(super) weight: u32,
 }
 
 impl RouteState {
@@ -146,6 +174,7 @@ impl RouteState {
                 limits: Limits::of(route, &plane.limits.registry, now),
                 figures: plane.metrics.traffic.of(&route.router.name),
                 gate: super::turn::gate_of(route, &plane.limits.registry),
+                weight: super::turn::weight_of(route),
             })
         })
     }

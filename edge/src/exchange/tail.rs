@@ -48,13 +48,19 @@ impl Tail {
         }
     }
 
+    /// An event stream stands where another event, or a comment, may begin.
+    pub(super) fn is_between_events(&self) -> bool {
+        let last = self.last.to_be_bytes();
+        let is_events = self.dialect.is_some_and(|dialect| dialect != Dialect::Lines);
+        is_events && (last.ends_with(b"\n\n") || last.ends_with(b"\r\n\r\n"))
+    }
+
     /// What is sent before the cut; `None` where nothing can be.
     pub(super) fn error_event(&self) -> Option<String> {
-        let last = self.last.to_be_bytes();
         let dialect = self.dialect?;
         let is_at_border = match dialect {
-            Dialect::Lines => last.ends_with(b"\n"),
-            _ => last.ends_with(b"\n\n") || last.ends_with(b"\r\n\r\n"),
+            Dialect::Lines => self.last.to_be_bytes().ends_with(b"\n"),
+            _ => self.is_between_events(),
         };
         is_at_border.then(|| dialect.event())
     }

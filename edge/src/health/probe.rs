@@ -1,5 +1,5 @@
-//! Asking servers how they are: one task for each server of a service, from when the service is first asked for a server
-//! until it leaves the table.
+//! Asking servers how they are: one task for each server of a service, from when a table names the service until it
+//! leaves it.
 //!
 //! What an answer means:
 //!

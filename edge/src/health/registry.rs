@@ -6,12 +6,13 @@
 
 use std::collections::HashMap;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
 use std::time::{Duration, Instant};
 
 use affinity::{Capacity, Index};
 use parking_lot::Mutex;
 
-use super::State;
+use super::{Standing, State};
 use crate::tls::Back;
 
 /// Of servers that no service names, so many are remembered: a mapping taken away and put back finds its own again.
@@ -19,6 +20,9 @@ const ABSENT_MAX: usize = 256;
 
 /// … for so long.
 const ABSENT_FOR: Duration = Duration::from_secs(600);
+
+/// Servers that have lines of their own in the metrics: some thousand lines of a scrape.
+const SHOWN_MAX: usize = 256;
 
 #[derive(Debug, PartialEq, Eq, Hash)]
 struct Name {
@@ -31,6 +35,19 @@ struct Known {
     state: Arc<State>,
     /// When a service was last seen to name it.
     named_at: Instant,
+    /// It has lines of its own in the metrics, for as long as it is known: a label that came and went with what others
+    /// do would break its counters.
+    is_shown: bool,
+}
+
+/// One server as the metrics tell of it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Shown {
+    /// Service and URL. `None`: all servers beyond the first [`SHOWN_MAX`], together.
+    pub(crate) name: Option<(Arc<str>, Box<str>)>,
+    pub(crate) picks: u64,
+    pub(crate) in_flight: u64,
+    pub(crate) standing: Option<Standing>,
 }
 
 #[derive(Debug)]
@@ -39,6 +56,8 @@ pub(crate) struct Registry {
     /// Which server was sent which prefix, for all services that ask.
     pub(crate) prefixes: Index,
     known: Mutex<HashMap<Name, Known>>,
+    /// How many of them are shown. Changed under the lock alone.
+    shown: AtomicUsize,
     /// How they are reached over TLS.
     back: Arc<Back>,
 }
@@ -50,6 +69,7 @@ impl Default for Registry {
             epoch: now,
             prefixes: Index::new(Capacity::default(), now),
             known: Mutex::default(),
+            shown: AtomicUsize::new(0),
             back: Arc::default(),
         }
     }
@@ -83,24 +103,60 @@ impl Registry {
             found.named_at = now;
             return found.state.clone();
         }
-        forget_absent(&mut known, now);
+        if forget_absent(&mut known, now) {
+            self.shown
+                .store(known.values().filter(|it| it.is_shown).count(), Relaxed);
+        }
         let state = Arc::new(State::new(self.prefixes.enrol()));
+        let is_shown = self.shown.load(Relaxed) < SHOWN_MAX;
+        self.shown.fetch_add(usize::from(is_shown), Relaxed);
         known.insert(
             name,
             Known {
                 state: state.clone(),
                 named_at: now,
+                is_shown,
             },
         );
         state
     }
+
+    /// Every server that a service names now, by service and URL; those beyond a bound together, at the end.
+    pub(crate) fn shown(&self, now: Instant) -> Vec<Shown> {
+        let now_ms = self.millis(now);
+        let known = self.known.lock();
+        let (mut shown, mut others) = (Vec::new(), None);
+        for (name, it) in known.iter().filter(|(_, it)| Arc::strong_count(&it.state) > 1) {
+            let (picks, in_flight) = (it.state.picks(), u64::from(it.state.in_flight()));
+            if it.is_shown {
+                shown.push(Shown {
+                    name: Some((name.service.clone(), name.url.clone())),
+                    picks,
+                    in_flight,
+                    standing: Some(it.state.standing(now_ms)),
+                });
+            } else {
+                let sum = others.get_or_insert(Shown {
+                    name: None,
+                    picks: 0,
+                    in_flight: 0,
+                    standing: None,
+                });
+                sum.picks += picks;
+                sum.in_flight += in_flight;
+            }
+        }
+        shown.sort_by(|a, b| a.name.cmp(&b.name));
+        shown.extend(others);
+        shown
+    }
 }
 
-/// What no service holds: only this map does.
-fn forget_absent(known: &mut HashMap<Name, Known>, now: Instant) {
+/// What no service holds: only this map does. True where any was forgotten.
+fn forget_absent(known: &mut HashMap<Name, Known>, now: Instant) -> bool {
     let is_absent = |it: &Known| Arc::strong_count(&it.state) == 1;
     if known.len() < ABSENT_MAX || known.values().filter(|it| is_absent(it)).count() < ABSENT_MAX {
-        return;
+        return false;
     }
     let mut times: Vec<Instant> = known
         .values()
@@ -112,6 +168,7 @@ fn forget_absent(known: &mut HashMap<Name, Known>, now: Instant) {
     known.retain(|_, it| {
         !is_absent(it) || (it.named_at > middle && now.saturating_duration_since(it.named_at) < ABSENT_FOR)
     });
+    true
 }
 
 #[cfg(test)]
@@ -126,6 +183,23 @@ mod tests {
         one.enter();
         assert_eq!(registry.state(&a, "http://gpu:1").in_flight(), 1);
         assert_eq!(registry.state(&b, "http://gpu:1").in_flight(), 0);
+    }
+
+    #[test]
+    fn the_first_servers_are_shown_and_the_others_together() {
+        let registry = Registry::default();
+        let (now, service): (_, Arc<str>) = (Instant::now(), "s".into());
+        let states: Vec<_> = (0..SHOWN_MAX + 5)
+            .map(|at| registry.state(&service, &format!("http://gpu:{at}")))
+            .collect();
+        states.iter().for_each(|state| state.enter());
+        let shown = registry.shown(now);
+        assert_eq!(shown.len(), SHOWN_MAX + 1);
+        let others = shown.last().expect("the others");
+        assert_eq!((&others.name, others.picks, others.in_flight), (&None, 5, 5));
+        assert_eq!((shown[0].picks, shown[0].standing), (1, Some(Standing::Up)));
+        drop(states);
+        assert_eq!(registry.shown(now), [], "who is named by nobody is not shown");
     }
 
     #[test]

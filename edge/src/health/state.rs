@@ -67,6 +67,8 @@ pub(crate) enum Standing {
 #[derive(Debug)]
 pub(crate) struct State {
     in_flight: AtomicU32,
+    /// Requests that were ever sent to it.
+    picks: AtomicU64,
     /// Moves on with every byte that comes from it.
     progress: AtomicU64,
     /// Smoothed, in microseconds; 0: not known.
@@ -101,6 +103,7 @@ impl State {
     pub(crate) fn new(cache: affinity::Server) -> Self {
         Self {
             in_flight: AtomicU32::new(0),
+            picks: AtomicU64::new(0),
             progress: AtomicU64::new(0),
             first_byte_us: AtomicU64::new(0),
             answers: AtomicU32::new(0),
@@ -123,10 +126,15 @@ impl State {
     /// A request is sent to it; [`State::leave`] follows, however that ends.
     pub(crate) fn enter(&self) {
         self.in_flight.fetch_add(1, Relaxed);
+        self.picks.fetch_add(1, Relaxed);
     }
 
     pub(crate) fn leave(&self) {
         self.in_flight.fetch_sub(1, Relaxed);
+    }
+
+    pub(crate) fn picks(&self) -> u64 {
+        self.picks.load(Relaxed)
     }
 
     pub(crate) fn in_flight(&self) -> u32 {

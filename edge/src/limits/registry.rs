@@ -11,9 +11,10 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use parking_lot::Mutex;
 
 use super::budget::Budget;
-use super::clock::Instant64;
+use super::clock::{Instant64, nanoseconds};
 use super::fair::gate::{FairQueue, Terms};
 use super::rate::Rate;
+use super::remit::{Charge, Filled};
 
 /// Words kept for routes that are gone. Beyond them a folder that is rewritten with other names for ever would fill the
 /// memory; what is lost is what those keys had used.
@@ -24,6 +25,9 @@ const CLOCK_SLACK_NS: u64 = 60_000_000_000;
 
 /// A router that is gone is listed with its last use for so long.
 const USE_KEPT_SECONDS: u64 = 90 * 86_400;
+
+/// No bucket takes longer to fill than this; what says so was not written by an edge.
+const FILL_AHEAD_MAX: std::time::Duration = std::time::Duration::from_secs(366 * 86_400);
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub(crate) enum Kind {
@@ -47,6 +51,22 @@ pub(crate) struct Entry {
     unit: AtomicU64,
     /// The word as it was last written down.
     written: AtomicU64,
+    /// Of a budget: what it allows; 0 where nobody has said.
+    amount: AtomicU64,
+}
+
+/// A budget that a route holds, as it stands.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct UsedBudget {
+    pub(crate) router: Arc<str>,
+    pub(crate) used: u64,
+    pub(crate) amount: u64,
+}
+
+impl UsedBudget {
+    pub(crate) fn left(&self) -> u64 {
+        self.amount.saturating_sub(self.used)
+    }
 }
 
 /// When a router was last used, in seconds since the Unix epoch; 0 is never.
@@ -73,9 +93,18 @@ pub(crate) enum Fact {
     Used { router: Arc<str>, at_unix_s: u64 },
 }
 
+/// A word as it stands, and what it counts in.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Word {
+    pub(crate) word: u64,
+    pub(crate) unit: u64,
+}
+
 #[derive(Debug, Default)]
 pub(crate) struct Registry {
     entries: Mutex<HashMap<Name, Arc<Entry>>>,
+    /// Of the slots, those of predecessors.
+    carried: Mutex<HashMap<Name, u64>>,
     uses: Mutex<HashMap<Arc<str>, Arc<LastUse>>>,
     /// By service.
     gates: Mutex<HashMap<Arc<str>, Arc<FairQueue>>>,
@@ -125,7 +154,30 @@ impl Registry {
             let before = Budget::new(u64::MAX, std::time::Duration::from_nanos(unit));
             budget.word(before.used(word, now), now)
         };
-        self.entry((router, middleware, Kind::Budget), budget.period_ns(), convert)
+        let entry = self.entry((router, middleware, Kind::Budget), budget.period_ns(), convert);
+        entry.amount.store(budget.amount(), Ordering::Relaxed);
+        entry
+    }
+
+    /// Every budget of a router that is there.
+    pub(crate) fn budgets(&self, now: Instant64) -> Vec<UsedBudget> {
+        let entries = self.entries.lock();
+        let held = entries
+            .iter()
+            .filter(|(name, entry)| name.kind == Kind::Budget && Arc::strong_count(entry) > 1);
+        let used = held.map(|(name, entry)| {
+            let amount = entry.amount.load(Ordering::Relaxed);
+            let budget = Budget::new(
+                amount,
+                std::time::Duration::from_nanos(entry.unit.load(Ordering::Acquire)),
+            );
+            UsedBudget {
+                router: name.router.clone(),
+                used: budget.used(entry.word.load(Ordering::Acquire), now),
+                amount,
+            }
+        });
+        used.collect()
     }
 
     pub(crate) fn last_use(&self, router: &Arc<str>) -> Arc<LastUse> {
@@ -193,6 +245,75 @@ impl Registry {
         facts
     }
 
+    /// All words that say something.
+    pub(crate) fn words(&self) -> HashMap<Name, Word> {
+        let entries = self.entries.lock();
+        let words = entries.iter().map(|(name, entry)| {
+            let (word, unit) = (entry.word.load(Ordering::Acquire), entry.unit.load(Ordering::Acquire));
+            (name.clone(), Word { word, unit })
+        });
+        words.filter(|(_, word)| word.word != 0).collect()
+    }
+
+    pub(crate) fn uses(&self) -> HashMap<Arc<str>, u64> {
+        let uses = self.uses.lock();
+        let uses = uses
+            .iter()
+            .map(|(router, last)| (router.clone(), last.at.load(Ordering::Acquire)));
+        uses.filter(|(_, at)| *at != 0).collect()
+    }
+
+    pub(crate) fn carried(&self) -> HashMap<Name, u64> {
+        self.carried.lock().clone()
+    }
+
+    /// A predecessor held these slots `before`, and holds those `now`.
+    pub(crate) fn carry(&self, before: &HashMap<Name, u64>, now: &HashMap<Name, u64>) {
+        let mut carried = self.carried.lock();
+        for name in before
+            .keys()
+            .chain(now.keys().filter(|name| !before.contains_key(*name)))
+        {
+            let (less, more) = (before.get(name).unwrap_or(&0), now.get(name).unwrap_or(&0));
+            let word = self.slots(&name.router, &name.middleware).word.clone();
+            word.fetch_add(*more, Ordering::AcqRel);
+            word.fetch_sub(*less, Ordering::AcqRel);
+            let held = carried.entry(name.clone()).or_insert(0);
+            *held = (*held + more).saturating_sub(*less);
+        }
+        carried.retain(|_, held| *held > 0);
+    }
+
+    /// Tokens that a predecessor's exchanges used.
+    pub(crate) fn charge(&self, charge: &Charge, now: Instant64) {
+        let entry = self.present((&charge.router, &charge.middleware, Kind::Budget), charge.period_ns);
+        // A period that this edge was told otherwise stays: the tokens count in it.
+        let period = std::time::Duration::from_nanos(entry.unit.load(Ordering::Acquire));
+        Budget::new(u64::MAX, period).charge(&entry.word, now, charge.tokens);
+    }
+
+    /// How full a predecessor knows a rate's bucket to be; one that is fuller stays.
+    pub(crate) fn fill(&self, filled: &Filled, now: Instant64) {
+        let entry = self.present((&filled.router, &filled.middleware, Kind::Rate), filled.token_ns);
+        let sane = filled.full_at <= now.0.saturating_add(nanoseconds(FILL_AHEAD_MAX));
+        if sane && entry.unit.load(Ordering::Acquire) == filled.token_ns {
+            entry.word.fetch_max(filled.full_at, Ordering::AcqRel);
+        }
+    }
+
+    fn present(&self, (router, middleware, kind): (&Arc<str>, &Arc<str>, Kind), unit: u64) -> Arc<Entry> {
+        let name = Name {
+            router: router.clone(),
+            middleware: middleware.clone(),
+            kind,
+        };
+        let mut entries = self.entries.lock();
+        entries
+            .entry(name)
+            .or_insert_with(|| Arc::new(Entry::new(0, unit)))
+            .clone()
+    }
+
     /// Forgets what nobody holds and nobody would miss.
     pub(crate) fn sweep(&self, now: Instant64) {
         let mut entries = self.entries.lock();
@@ -223,6 +344,7 @@ impl Entry {
             word: Arc::new(AtomicU64::new(word)),
             unit: AtomicU64::new(unit),
             written: AtomicU64::new(word),
+            amount: AtomicU64::new(0),
         }
     }
 
@@ -295,6 +417,22 @@ mod tests {
         daily.charge(&entry.word, NOW, 30);
         let entry = registry.budget(&router, &middleware, &hourly, NOW);
         assert_eq!(hourly.balance(&entry.word, NOW).left, 70);
+    }
+
+    #[test]
+    fn budgets_that_are_held_are_told() {
+        let (registry, (router, middleware)) = (Registry::default(), names());
+        let budget = per(3600);
+        let held = registry.budget(&router, &middleware, &budget, NOW);
+        budget.charge(&held.word, NOW, 30);
+        let expected = UsedBudget {
+            router,
+            used: 30,
+            amount: 100,
+        };
+        assert_eq!(registry.budgets(NOW), [expected]);
+        drop(held);
+        assert_eq!(registry.budgets(NOW), [], "its router is gone");
     }
 
     #[test]

@@ -19,7 +19,7 @@ use super::shard_index;
 use crate::limits::set::Tokens;
 
 /// About 1 MiB of figures, and some 20,000 lines of a scrape.
-const ROUTERS_MAX: usize = 256;
+pub(super) const ROUTERS_MAX: usize = 256;
 
 /// The label of all other routers.
 const OTHER: &str = "_other";
@@ -240,7 +240,7 @@ impl Drop for Counted {
 }
 
 fn tokens(all: &[(String, Arc<Figures>)]) -> Result<Vec<MetricFamily>, prometheus::Error> {
-    let help = "Tokens of routers whose tokens are counted (tokenLimit).";
+    let help = "Tokens of routers whose tokens are counted (tokenLimit, --count-tokens).";
     let family = IntCounterVec::new(Opts::new("conclave_edge_tokens_total", help), &["router", "direction"])?;
     for (router, figures) in all {
         let sum = |of: fn(&Shard) -> &AtomicU64| {

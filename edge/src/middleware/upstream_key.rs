@@ -5,8 +5,8 @@
 //! way because no request then needs a task to wait for; a file that cannot be read any more keeps its last good key.
 //! Where there is no key the request is refused: without it the client's key would have to do, and it goes no further.
 
-use std::fs::{self, File};
-use std::io::{self, Read as _};
+use std::fs;
+use std::io;
 use std::os::unix::fs::MetadataExt as _;
 use std::path::Path;
 use std::sync::Arc;
@@ -14,9 +14,11 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Instant;
 
 use arc_swap::ArcSwapOption;
+use custody::Terms;
 use http::HeaderValue;
 use http::header::{AUTHORIZATION, HeaderName};
 use keymap::{KeySource, Middleware, UpstreamKey};
+use zeroize::Zeroizing;
 
 use super::HeaderChanges;
 use crate::error::Refusal;
@@ -111,7 +113,7 @@ impl Held {
             // Neither the path nor the variable holds the key; what stands in them is not said.
             Err(error) => tracing::error!(
                 middleware = name,
-                %error,
+                error = %custody::told(&error),
                 kept = known.is_some(),
                 "the upstream key cannot be read"
             ),
@@ -125,7 +127,7 @@ fn read(source: &KeySource, header: &HeaderName, known: Option<Option<Stamp>>) -
         KeySource::Env(_) if known.is_some() => Ok(None),
         KeySource::Env(name) => {
             let not_set = |_| io::Error::other("the environment variable is not set, or not text");
-            let key = std::env::var(&**name).map_err(not_set)?;
+            let key = Zeroizing::new(std::env::var(&**name).map_err(not_set)?);
             Ok(Some(Value {
                 header: header_value(header, key.trim().as_bytes())?,
                 stamp: None,
@@ -136,10 +138,12 @@ fn read(source: &KeySource, header: &HeaderName, known: Option<Option<Stamp>>) -
             if known == Some(Some(stamp)) {
                 return Ok(None);
             }
-            let mut text = Vec::new();
-            File::open(path)?.take(FILE_BYTES_MAX).read_to_end(&mut text)?;
+            let contents = custody::read(path, &Terms::secret(FILE_BYTES_MAX))?;
+            if let Some(remark) = contents.remark {
+                tracing::warn!(file = %path.display(), fix = remark.fix(), "{remark}");
+            }
             Ok(Some(Value {
-                header: header_value(header, text.trim_ascii())?,
+                header: header_value(header, contents.bytes.trim_ascii())?,
                 stamp: Some(stamp),
             }))
         }

@@ -1,9 +1,9 @@
 //! The folder: made, locked, and its file read.
 
 use std::fmt;
-use std::fs::{DirBuilder, File, OpenOptions, TryLockError};
+use std::fs::{DirBuilder, File, OpenOptions, Permissions, TryLockError};
 use std::io;
-use std::os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _};
+use std::os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _, PermissionsExt as _};
 use std::path::{Path, PathBuf};
 use std::time::{SystemTime, UNIX_EPOCH};
 
@@ -49,6 +49,11 @@ impl fmt::Display for StateError {
 impl std::error::Error for StateError {}
 
 impl Folder {
+    /// Writes its file anew, with these facts.
+    pub(crate) fn write_anew(&mut self, facts: &[Fact]) -> io::Result<()> {
+        self.log.write_anew(facts)
+    }
+
     /// # Errors
     /// Where another edge holds it, or it cannot be made or written.
     pub(crate) fn open(path: &Path) -> Result<(Self, Vec<Fact>), StateError> {
@@ -58,6 +63,7 @@ impl Folder {
         };
         let make = DirBuilder::new().recursive(true).mode(0o700).create(path);
         make.map_err(unusable)?;
+        close_to_others(path).map_err(unusable)?;
         let lock = private_file(&path.join("lock")).map_err(unusable)?;
         match lock.try_lock() {
             Ok(()) => {}
@@ -93,6 +99,14 @@ fn recover(file: &Path) -> io::Result<Vec<Fact>> {
     Ok(read.facts)
 }
 
+/// A successor is let in here: a folder that others can write would let them in too.
+fn close_to_others(path: &Path) -> io::Result<()> {
+    if std::fs::metadata(path)?.permissions().mode() & 0o777 != 0o700 {
+        std::fs::set_permissions(path, Permissions::from_mode(0o700))?;
+    }
+    Ok(())
+}
+
 fn private_file(path: &Path) -> io::Result<File> {
     OpenOptions::new()
         .write(true)
@@ -104,8 +118,6 @@ fn private_file(path: &Path) -> io::Result<File> {
 
 #[cfg(test)]
 mod tests {
-    use std::os::unix::fs::PermissionsExt as _;
-
     use super::*;
 
     fn used(at_unix_s: u64) -> Fact {
@@ -152,6 +164,15 @@ mod tests {
             names.iter().any(|name| name.starts_with("limits.log.damaged-")),
             "{names:?}"
         );
+    }
+
+    #[test]
+    fn a_folder_that_was_open_to_others_is_closed() {
+        let folder = tempfile::tempdir().expect("a folder");
+        std::fs::set_permissions(folder.path(), Permissions::from_mode(0o755)).expect("set");
+        let _held = Folder::open(folder.path()).expect("opened");
+        let mode = std::fs::metadata(folder.path()).expect("there").permissions().mode();
+        assert_eq!(mode & 0o777, 0o700);
     }
 
     #[test]

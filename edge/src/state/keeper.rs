@@ -9,6 +9,7 @@ use std::time::Duration;
 use super::Folder;
 use crate::limits::clock::Clock;
 use crate::limits::registry::Registry;
+use crate::limits::remit::Tab;
 
 /// With the time that writing takes, less than a second of traffic is ever unwritten.
 const EVERY: Duration = Duration::from_millis(500);
@@ -18,8 +19,14 @@ const SWEEP_ROUNDS: u32 = 120;
 
 /// Writes until it is dropped, and once more then.
 pub(crate) struct Keeper {
-    stop: Option<Sender<()>>,
+    orders: Option<Sender<Order>>,
     thread: Option<JoinHandle<()>>,
+}
+
+enum Order {
+    /// Write all, give the folder back and say so with the words as they were written.
+    Release(Sender<Tab>),
+    Adopt(Folder),
 }
 
 impl Keeper {
@@ -28,16 +35,23 @@ impl Keeper {
     /// # Errors
     /// Where the thread cannot be started.
     pub(crate) fn start(folder: Option<Folder>, registry: Arc<Registry>, clock: Clock) -> io::Result<Self> {
-        let (stop, stopped) = channel::<()>();
-        let mut writer = folder.map(|folder| Writer { folder, fails: false });
+        let (orders, ordered) = channel();
+        let mut writer = folder.map(Writer::on);
         let keep = move || {
             for round in 1u32.. {
-                let ended = stopped.recv_timeout(EVERY) != Err(RecvTimeoutError::Timeout);
+                let order = ordered.recv_timeout(EVERY);
                 if let Some(writer) = &mut writer {
                     writer.write(&registry);
                 }
-                if ended {
-                    return;
+                match order {
+                    Ok(Order::Adopt(folder)) => writer = Some(Writer::on(folder)),
+                    Ok(Order::Release(released)) => {
+                        let tab = writer.take().map(|writer| writer.give_up(&registry));
+                        // Who asked may have gone; the folder is free then all the same, and is asked for again.
+                        let _ = released.send(tab.unwrap_or_else(|| Tab::of(&registry)));
+                    }
+                    Err(RecvTimeoutError::Timeout) => {}
+                    Err(RecvTimeoutError::Disconnected) => return,
                 }
                 if round % SWEEP_ROUNDS == 0 {
                     registry.sweep(clock.now());
@@ -48,15 +62,29 @@ impl Keeper {
             .name("limits-state".to_owned())
             .spawn(keep)?;
         Ok(Self {
-            stop: Some(stop),
+            orders: Some(orders),
             thread: Some(thread),
         })
+    }
+
+    /// Writes all down, lets go of the folder, and tells what was written. Nothing is written from then on.
+    pub(crate) fn release(&self) -> Option<Tab> {
+        let (released, tab) = channel();
+        self.orders.as_ref()?.send(Order::Release(released)).ok()?;
+        tab.recv().ok()
+    }
+
+    /// Writes to this folder from now on.
+    pub(crate) fn adopt(&self, folder: Folder) {
+        if let Some(orders) = &self.orders {
+            let _ = orders.send(Order::Adopt(folder));
+        }
     }
 }
 
 impl Drop for Keeper {
     fn drop(&mut self) {
-        self.stop = None;
+        self.orders = None;
         if let Some(thread) = self.thread.take() {
             let _ = thread.join();
         }
@@ -70,6 +98,19 @@ struct Writer {
 }
 
 impl Writer {
+    fn on(folder: Folder) -> Self {
+        Self { folder, fails: false }
+    }
+
+    /// What is used while this happens is in the tab's future, not in the file: it is owed.
+    fn give_up(mut self, registry: &Registry) -> Tab {
+        let tab = Tab::of(registry);
+        if let Err(error) = self.folder.log.write_anew(&tab.facts()) {
+            tracing::error!(%error, "what is used of limits cannot be written down for the successor; it forgets the last second");
+        }
+        tab
+    }
+
     fn write(&mut self, registry: &Registry) {
         let log = &mut self.folder.log;
         let written = if self.fails || log.is_worth_writing_anew() {

@@ -25,7 +25,7 @@ use super::fault::TlsFault;
 use super::follow::Follow;
 use super::settings::UpstreamTls;
 use super::tally::Tally;
-use super::{pem, provider};
+use super::{HTTP_2, HTTP_11, pem, provider};
 
 pub(crate) type BackStream = tokio_rustls::client::TlsStream<TcpStream>;
 
@@ -76,6 +76,8 @@ pub(crate) struct Back {
 
 struct Loaded {
     config: Arc<ClientConfig>,
+    /// The same, where the server may choose HTTP/2.
+    config_http_2: Arc<ClientConfig>,
     carried: Carried,
 }
 
@@ -108,9 +110,14 @@ impl Back {
         stream: TcpStream,
         name: &str,
         trust: Option<&Arc<Trust>>,
+        offers_http_2: bool,
     ) -> io::Result<Box<BackStream>> {
         let name = ServerName::try_from(name.to_owned()).map_err(|_| io::ErrorKind::InvalidInput)?;
-        let config = self.loaded(trust).await?.config.clone();
+        let loaded = self.loaded(trust).await?;
+        let config = match offers_http_2 {
+            true => loaded.config_http_2.clone(),
+            false => loaded.config.clone(),
+        };
         let stream = TlsConnector::from(config).connect(name, stream).await?;
         Ok(Box::new(stream))
     }
@@ -210,8 +217,14 @@ impl Loaded {
             key = Some(pem::private_key(&files.key)?);
         }
         let carried = Carried::of(&authorities, identity.as_deref(), key.as_ref());
-        let config = Arc::new(config(roots, identity, trust)?);
-        Ok(Self { config, carried })
+        let config = config(roots, identity, trust)?;
+        let mut config_http_2 = config.clone();
+        config_http_2.alpn_protocols.insert(0, HTTP_2.to_vec());
+        Ok(Self {
+            config: Arc::new(config),
+            config_http_2: Arc::new(config_http_2),
+            carried,
+        })
     }
 }
 
@@ -235,6 +248,6 @@ fn config(
             .dangerous()
             .set_certificate_verifier(Arc::new(anyone::Anyone::new()));
     }
-    config.alpn_protocols = vec![b"http/1.1".to_vec()];
+    config.alpn_protocols = vec![HTTP_11.to_vec()];
     Ok(config)
 }

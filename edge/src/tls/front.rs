@@ -1,5 +1,6 @@
 //! What clients connect to: certificates by name, TLS 1.2 and 1.3, and bounded handshakes.
 
+use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
@@ -7,19 +8,21 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 use arc_swap::ArcSwap;
 use http::HeaderValue;
 use rustls::ServerConfig;
-use rustls::server::{ProducesTickets, WebPkiClientVerifier};
+use rustls::server::{Acceptor, ProducesTickets, WebPkiClientVerifier};
 use rustls::version::{TLS12, TLS13};
+use tokio::io::AsyncWriteExt as _;
 use tokio::net::TcpStream;
 use tokio::sync::Semaphore;
-use tokio_rustls::TlsAcceptor;
 use tokio_rustls::server::TlsStream;
+use tokio_rustls::{LazyConfigAcceptor, TlsAcceptor};
 
+use super::acme::{ACME_TLS, Acme, Challenges};
 use super::fault::TlsFault;
 use super::follow::Follow;
 use super::names::Certificates;
 use super::settings::{CertificateFiles, TlsSettings};
 use super::tally::{Handshake, Tally};
-use super::{pem, provider};
+use super::{HTTP_2, HTTP_11, pem, provider};
 
 /// Handshakes under way at a time: each holds a few tens of KiB and, once a client has spoken, a signature's time. Who
 /// comes beyond that is let go at once; those who are in are not slowed by them.
@@ -31,18 +34,24 @@ const HANDSHAKE_RECORD: u8 = 22;
 /// Somebody must act within this time.
 const WARN_BEFORE_SECONDS: i64 = 14 * 24 * 3600;
 
-const HTTP_2: &[u8] = b"h2";
-const HTTP_11: &[u8] = b"http/1.1";
-
 pub(crate) struct Front {
-    certificates: Vec<CertificateFiles>,
+    /// What must be there, and what an authority brings.
+    sources: Sources,
+    challenges: Option<Arc<Challenges>>,
     client_ca: Option<PathBuf>,
     pub(crate) hsts: Option<HeaderValue>,
     loaded: ArcSwap<Loaded>,
     /// Kept when certificates are renewed, so that sessions can be resumed after it.
     ticketer: Arc<dyn ProducesTickets>,
     handshakes: Semaphore,
-    pub(crate) tally: Tally,
+    pub(crate) tally: Arc<Tally>,
+}
+
+#[derive(Clone, Default)]
+struct Sources {
+    given: Vec<CertificateFiles>,
+    /// Not there before the first was issued.
+    issued: Vec<CertificateFiles>,
 }
 
 /// What the files were made into.
@@ -64,23 +73,28 @@ pub(crate) enum HandshakeError {
 }
 
 impl Front {
-    pub(super) fn load(settings: &TlsSettings) -> Result<Self, TlsFault> {
-        if settings.certificates.is_empty() {
+    pub(super) fn load(settings: &TlsSettings, acme: Option<&Acme>) -> Result<Self, TlsFault> {
+        if settings.certificates.is_empty() && acme.is_none() {
             let rule = "An entry point with TLS needs a certificate and its key.";
-            let fix = "Give `--tls-cert FILE --tls-key FILE`.";
+            let fix = "Give `--tls-cert FILE --tls-key FILE`, or `--acme-domain NAME`.";
             return Err(TlsFault::new(Path::new(""), rule, "none", fix));
         }
         let ticketer = ticketer()?;
         let client_ca = settings.client_ca.clone();
-        let loaded = Loaded::read(&settings.certificates, client_ca.as_deref(), &ticketer)?;
+        let sources = Sources {
+            given: settings.certificates.clone(),
+            issued: acme.map(Acme::files).unwrap_or_default(),
+        };
+        let loaded = Loaded::read(&sources, client_ca.as_deref(), &ticketer)?;
         let front = Self {
-            certificates: settings.certificates.clone(),
+            sources,
+            challenges: acme.map(|acme| acme.challenges.clone()),
             client_ca,
             hsts: settings.hsts_max_age.map(hsts),
             loaded: ArcSwap::from_pointee(loaded),
             ticketer,
             handshakes: Semaphore::new(HANDSHAKES_MAX),
-            tally: Tally::default(),
+            tally: Arc::default(),
         };
         front.warn_of_ends();
         Ok(front)
@@ -111,10 +125,19 @@ impl Front {
             _ => return Err(HandshakeError::Ended(Handshake::Gone)),
         }
         let config = self.loaded.load().config.clone();
-        let stream = TlsAcceptor::from(config).accept(stream).await.map_err(|error| {
+        let accepted = match self.challenges.as_ref().filter(|challenges| challenges.is_any()) {
+            None => TlsAcceptor::from(config).accept(stream).await,
+            Some(challenges) => Box::pin(accept_looking(stream, config, challenges)).await,
+        };
+        let mut stream = accepted.map_err(|error| {
             tracing::debug!(%error, "a client's TLS handshake failed");
             HandshakeError::Ended(Handshake::Failed)
         })?;
+        if stream.get_ref().1.alpn_protocol() == Some(ACME_TLS) {
+            // The authority has seen what it came for.
+            let _ = stream.shutdown().await;
+            return Err(HandshakeError::Ended(Handshake::Challenge));
+        }
         let is_http_2 = stream.get_ref().1.alpn_protocol() == Some(HTTP_2);
         let stream = Box::new(stream);
         Ok(Accepted { stream, is_http_2 })
@@ -123,17 +146,15 @@ impl Front {
     /// The files of the certificates, and when each ends, in seconds since 1970.
     pub(crate) fn ends(&self) -> Vec<(String, i64)> {
         let loaded = self.loaded.load();
-        let files = self
-            .certificates
-            .iter()
-            .map(|files| files.certificate.display().to_string());
-        files.zip(loaded.certificates.ends()).collect()
+        let ends = loaded.certificates.ends();
+        ends.map(|(file, end)| (file.display().to_string(), end)).collect()
     }
 
     fn warn_of_ends(&self) {
         let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
         let now = i64::try_from(now.as_secs()).unwrap_or(i64::MAX);
-        for (file, end) in self.ends() {
+        // What is issued is renewed by itself; where that fails, it is said there.
+        for (file, end) in self.ends().into_iter().take(self.sources.given.len()) {
             let left = end.saturating_sub(now);
             if left <= 0 {
                 tracing::error!(
@@ -158,7 +179,8 @@ impl Follow for Front {
     }
 
     fn files(&self) -> Vec<&Path> {
-        let pairs = self.certificates.iter().flat_map(|pair| [&pair.certificate, &pair.key]);
+        let pairs = self.sources.given.iter().chain(&self.sources.issued);
+        let pairs = pairs.flat_map(|pair| [&pair.certificate, &pair.key]);
         pairs.chain(&self.client_ca).map(PathBuf::as_path).collect()
     }
 
@@ -168,7 +190,7 @@ impl Follow for Front {
             Some(_) => ticketer()?,
             None => self.ticketer.clone(),
         };
-        let loaded = Loaded::read(&self.certificates, self.client_ca.as_deref(), &ticketer)?;
+        let loaded = Loaded::read(&self.sources, self.client_ca.as_deref(), &ticketer)?;
         self.loaded.store(Arc::new(loaded));
         self.warn_of_ends();
         Ok(())
@@ -185,11 +207,13 @@ impl Follow for Front {
 
 impl Loaded {
     fn read(
-        files: &[CertificateFiles],
+        sources: &Sources,
         client_ca: Option<&Path>,
         ticketer: &Arc<dyn ProducesTickets>,
     ) -> Result<Self, TlsFault> {
-        let certificates = Arc::new(Certificates::load(files)?);
+        let there = |files: &&CertificateFiles| files.certificate.exists();
+        let issued = sources.issued.iter().filter(there);
+        let certificates = Arc::new(Certificates::load(sources.given.iter().chain(issued))?);
         let versions = ServerConfig::builder_with_provider(provider()).with_protocol_versions(&[&TLS13, &TLS12]);
         let versions = versions.map_err(unusable)?;
         let mut config = match client_ca {
@@ -214,6 +238,17 @@ impl Loaded {
             certificates,
         })
     }
+}
+
+/// Looks at what the client asks for before it is answered: an authority's look is answered by what it is to find.
+async fn accept_looking(
+    stream: TcpStream,
+    config: Arc<ServerConfig>,
+    challenges: &Challenges,
+) -> io::Result<TlsStream<TcpStream>> {
+    let begun = LazyConfigAcceptor::new(Acceptor::default(), stream).await?;
+    let looked_at = challenges.connection(&begun.client_hello());
+    begun.into_stream(looked_at.unwrap_or(config)).await
 }
 
 /// Keys for session tickets, in memory alone and changed every few hours.

@@ -1,7 +1,7 @@
 //! Which certificate a client is shown: by the name it asks for, else the first.
 
 use std::collections::HashMap;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use rustls::server::{ClientHello, ResolvesServerCert};
@@ -23,6 +23,7 @@ pub(super) struct Certificates {
 #[derive(Debug)]
 struct Certificate {
     key: Arc<CertifiedKey>,
+    file: PathBuf,
     /// In seconds since 1970.
     not_after: i64,
 }
@@ -34,9 +35,9 @@ struct Facts {
 }
 
 impl Certificates {
-    pub(super) fn load(files: &[CertificateFiles]) -> Result<Self, TlsFault> {
+    pub(super) fn load<'a>(files: impl IntoIterator<Item = &'a CertificateFiles>) -> Result<Self, TlsFault> {
         let mut found = Self {
-            all: Vec::with_capacity(files.len()),
+            all: Vec::new(),
             named: HashMap::new(),
         };
         for files in files {
@@ -46,15 +47,19 @@ impl Certificates {
                 let index = found.all.len();
                 found.named.entry(name.into()).or_default().push(index);
             }
-            let not_after = facts.not_after;
-            found.all.push(Certificate { key, not_after });
+            found.all.push(Certificate {
+                key,
+                file: files.certificate.clone(),
+                not_after: facts.not_after,
+            });
         }
         Ok(found)
     }
 
-    /// When each ends, in the order of the files.
-    pub(super) fn ends(&self) -> impl Iterator<Item = i64> {
-        self.all.iter().map(|certificate| certificate.not_after)
+    /// The file of each and when it ends, in the order of the files.
+    pub(super) fn ends(&self) -> impl Iterator<Item = (&Path, i64)> {
+        let all = self.all.iter();
+        all.map(|certificate| (&*certificate.file, certificate.not_after))
     }
 
     /// The name itself goes before a wildcard that covers it.
@@ -68,7 +73,8 @@ impl Certificates {
         found.map_or(&[], Vec::as_slice)
     }
 
-    /// The first that is for the name and that the client can check; else what is shown to everybody.
+    /// The first that is for the name and that the client can check; else what is shown to everybody. `None`: there is
+    /// no certificate yet, and a client is turned away rather than shown one that proves nothing.
     fn choose(&self, name: Option<&str>, may_use: impl Fn(&CertifiedKey) -> bool) -> Option<&Arc<CertifiedKey>> {
         let named = name.map_or(&[][..], |name| self.named(name));
         let mut named = named.iter().filter_map(|&index| self.all.get(index));
@@ -176,7 +182,7 @@ mod tests {
             (&good.certificate, &locked, &locked, "encrypted"),
             (&good.certificate, &good.certificate, &good.certificate, "none"),
             (&good.certificate, &missing, &missing, "No such file"),
-            (&folder_path, &good.key, &folder_path, "something else"),
+            (&folder_path, &good.key, &folder_path, "a folder"),
         ] {
             let pair = CertificateFiles {
                 certificate: certificate.clone(),

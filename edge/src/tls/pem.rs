@@ -1,11 +1,10 @@
 //! PEM files: certificates, keys, authorities. Each is read whole, within a bound, and only where it is a plain file.
 
-use std::fs::File;
-use std::io::Read as _;
 use std::os::unix::fs::MetadataExt as _;
 use std::path::Path;
 use std::sync::Arc;
 
+use custody::Terms;
 use rustls::RootCertStore;
 use rustls::pki_types::pem::{self, PemObject as _};
 use rustls::pki_types::{CertificateDer, PrivateKeyDer};
@@ -56,7 +55,7 @@ pub(super) fn certified_key(files: &CertificateFiles) -> Result<Arc<CertifiedKey
 pub(super) fn certificates(file: &Path) -> Result<Vec<CertificateDer<'static>>, TlsFault> {
     const RULE: &str = "A certificate file has certificates in PEM.";
     const FIX: &str = "Each is between `-----BEGIN CERTIFICATE-----` and `-----END CERTIFICATE-----`.";
-    let text = read(file)?;
+    let text = read(file, &Terms::configuration(FILE_BYTES_MAX))?;
     let mut found = Vec::new();
     for certificate in CertificateDer::pem_slice_iter(&text) {
         match certificate {
@@ -88,7 +87,7 @@ pub(super) fn authorities(file: &Path) -> Result<RootCertStore, TlsFault> {
 
 /// One that is not encrypted.
 pub(super) fn private_key(file: &Path) -> Result<PrivateKeyDer<'static>, TlsFault> {
-    let text = read(file)?;
+    let text = secret(file)?;
     PrivateKeyDer::from_pem_slice(&text).map_err(|error| {
         let value = match error {
             pem::Error::NoItemsFound if is_encrypted(&text) => "an encrypted key",
@@ -116,24 +115,20 @@ fn described(error: &pem::Error) -> &'static str {
     }
 }
 
-/// The whole file. What is not a plain file is refused: opening a pipe would wait for whoever writes to it.
-fn read(file: &Path) -> Result<Zeroizing<Vec<u8>>, TlsFault> {
-    let fails = |value: &dyn std::fmt::Display| {
+/// The whole of a file that nobody else should read.
+pub(super) fn secret(file: &Path) -> Result<Zeroizing<Vec<u8>>, TlsFault> {
+    read(file, &Terms::secret(FILE_BYTES_MAX))
+}
+
+/// The whole file, as `custody` reads it.
+fn read(file: &Path, terms: &Terms) -> Result<Zeroizing<Vec<u8>>, TlsFault> {
+    let contents = custody::read(file, terms).map_err(|error| {
         let fix = "Name a PEM file that the user this process runs as may read.";
-        TlsFault::new(file, "A TLS file must be readable and a plain file.", value, fix)
-    };
-    let found = std::fs::metadata(file).map_err(|error| fails(&error))?;
-    if !found.is_file() {
-        return Err(fails(&"something else"));
+        let rule = "A TLS file must be readable, a plain file, and nobody else's to write.";
+        TlsFault::new(file, rule, custody::told(&error), fix)
+    })?;
+    if let Some(remark) = contents.remark {
+        tracing::warn!(file = %file.display(), fix = remark.fix(), "{remark}");
     }
-    // Room for all of it at once: a vector that grows leaves copies of a key behind.
-    let mut text = Zeroizing::new(Vec::with_capacity(found.len().min(FILE_BYTES_MAX) as usize + 1));
-    let mut open = File::open(file)
-        .map_err(|error| fails(&error))?
-        .take(FILE_BYTES_MAX + 1);
-    open.read_to_end(&mut text).map_err(|error| fails(&error))?;
-    if text.len() as u64 > FILE_BYTES_MAX {
-        return Err(fails(&"more than 4 MiB"));
-    }
-    Ok(text)
+    Ok(contents.bytes)
 }

@@ -3,6 +3,7 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
+use super::acme::AcmeSettings;
 use crate::config::EntryPoint;
 
 /// Between two looks at the files: a renewal is taken in while whoever made it still watches.
@@ -12,8 +13,12 @@ const POLL_INTERVAL: Duration = Duration::from_secs(5);
 pub struct TlsSettings {
     /// Further ones, beside those without TLS.
     pub entry_points: Vec<EntryPoint>,
+    /// Where clients without TLS are told to come with it.
+    pub redirects: Vec<RedirectPoint>,
     /// The first is for clients that name no host, or one that no certificate is for.
     pub certificates: Vec<CertificateFiles>,
+    /// Further ones, which an authority issues and renews.
+    pub acme: Option<AcmeSettings>,
     /// Clients must show a certificate that one of these signed.
     pub client_ca: Option<PathBuf>,
     /// Browsers are told to come with TLS only, for so long. `None`: they are not told.
@@ -21,6 +26,21 @@ pub struct TlsSettings {
     pub upstream: UpstreamTls,
     /// Between two looks at the files.
     pub poll_interval: Duration,
+}
+
+/// An address without TLS that serves nothing but the way to the one with it.
+#[derive(Debug, Clone)]
+pub struct RedirectPoint {
+    pub entry: EntryPoint,
+    pub redirect: Redirect,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Redirect {
+    /// Where clients reach TLS, which behind a router need not be where we listen.
+    pub to_port: u16,
+    /// Clients may remember it.
+    pub permanent: bool,
 }
 
 /// A chain of certificates and the key of its first, both in PEM. They may be in one file.
@@ -43,7 +63,9 @@ impl Default for TlsSettings {
     fn default() -> Self {
         Self {
             entry_points: Vec::new(),
+            redirects: Vec::new(),
             certificates: Vec::new(),
+            acme: None,
             client_ca: None,
             hsts_max_age: None,
             upstream: UpstreamTls::default(),

@@ -15,6 +15,8 @@ pub(crate) enum Handshake {
     TooMany,
     /// It spoke HTTP without TLS.
     Plain,
+    /// An authority looked whether a name leads here.
+    Challenge,
 }
 
 #[derive(Debug, Default)]
@@ -24,10 +26,22 @@ pub(crate) struct Tally {
     pub(crate) reloads: AtomicU64,
     /// Changed files that could not be used.
     pub(crate) reload_failures: AtomicU64,
+    /// Certificates that an authority issued.
+    pub(crate) orders_complete: AtomicU64,
+    /// Orders that ended without one.
+    pub(crate) orders_failed: AtomicU64,
 }
 
 /// In the order of [`Handshake`].
-const RESULTS: [&str; 6] = ["complete", "failed", "gone", "too_slow", "too_many", "plain_http"];
+const RESULTS: [&str; 7] = [
+    "complete",
+    "failed",
+    "gone",
+    "too_slow",
+    "too_many",
+    "plain_http",
+    "acme_challenge",
+];
 
 impl Tally {
     pub(super) fn count(&self, handshake: Handshake) {

@@ -233,3 +233,47 @@ fn a_server_that_answers_without_reading_on_is_heard() {
     client.close();
     upload.join().expect("no panic");
 }
+
+#[test]
+fn one_key_has_so_many_requests_in_flight_and_others_do_not_feel_it() {
+    let (go_on, wait) = channel::<()>();
+    let wait = Mutex::new(wait);
+    let origin = Origin::scripted(move |seen, stream| {
+        if seen.line().contains("/wait") {
+            let _ = wait.lock().expect("no panic").recv_timeout(PATIENCE);
+        }
+        stream
+            .write_all(b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok")
+            .is_ok()
+    });
+    let terms = Terms {
+        bounds: Bounds {
+            streams_per_key_max: Some(2),
+            ..Bounds::default()
+        },
+        ..Terms::default()
+    };
+    // Two routers of one key count together, however the key is brought.
+    let urls = std::slice::from_ref(&origin.url);
+    let world = World::on(
+        terms,
+        &[
+            ("a.yml", &mapping("a", "Key(`sk`) && PathPrefix(`/wait`)", urls)),
+            ("b.yml", &mapping("b", "Key(`sk`) && PathPrefix(`/quick`)", urls)),
+            ("c.yml", &mapping("c", "Key(`sk-other`)", urls)),
+        ],
+    );
+    let get = |path: &str, header: &str| format!("GET {path} HTTP/1.1\r\nHost: edge\r\n{header}\r\n\r\n");
+    let mut held = [world.connect(), world.connect()];
+    held[0].write(get("/wait", "x-api-key: sk").as_bytes());
+    held[1].write(get("/wait", "Authorization: Bearer sk").as_bytes());
+    origin.wait_for_requests(2);
+    let refused = world.send(&get("/quick", "api-key: sk"));
+    assert_eq!(shown(&refused), (429, "rate_limit_exceeded".to_owned()));
+    assert_eq!(world.send(&get("/quick", "x-api-key: sk-other")).status, 200);
+    for client in &mut held {
+        go_on.send(()).expect("the server waits");
+        assert_eq!(client.answer(false).status, 200);
+    }
+    assert_eq!(world.send(&get("/quick", "x-api-key: sk")).status, 200, "given back");
+}

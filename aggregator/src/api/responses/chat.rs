@@ -21,7 +21,7 @@ struct Request<'r> {
 }
 
 /// One line; `None` where it is left out.
-pub(super) fn conversation(stored: &Stored, any_status: bool) -> Option<String> {
+pub(crate) fn conversation(stored: &Stored, any_status: bool) -> Option<String> {
     let answered = &stored.row.answered;
     if (answered.status != Status::Complete && !any_status) || answered.is_request_cut {
         return None;

@@ -38,6 +38,8 @@ pub(super) fn summary(row: &Row) -> Value {
         "http_status": answered.http_status,
         "error_code": answered.error_code,
         "finish_reason": answered.finish_reason,
+        "embeddings": answered.embeddings.map(|embeddings| embeddings.count),
+        "embedding_dimensions": answered.embeddings.map(|embeddings| embeddings.dimensions),
         "attempts": answered.attempts,
         "client": asked.client,
         "request_id": asked.request_id,

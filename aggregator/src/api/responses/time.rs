@@ -50,7 +50,7 @@ fn without_offset(text: &str) -> Option<(&str, i64)> {
 }
 
 /// To the microsecond; what is before 1970 is shown as its beginning.
-pub(super) fn rfc3339(us: i64) -> String {
+pub(crate) fn rfc3339(us: i64) -> String {
     // The last moment that has four digits for its year.
     const LAST_US: u64 = 253_402_300_799 * 1_000_000;
     let since = Duration::from_micros(u64::try_from(us).unwrap_or(0).min(LAST_US));

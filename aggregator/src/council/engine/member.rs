@@ -99,6 +99,9 @@ pub(super) async fn heard(
         if text.trim().is_empty() {
             return Err(Lost::Silent);
         }
+        if usage.cost.is_none() {
+            usage.cost = inquirer.cost(&hearing.model, hearing.backend.as_deref(), &usage);
+        }
         let is_cut = finish == Finish::Length;
         Ok(Spoken {
             text,

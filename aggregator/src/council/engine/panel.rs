@@ -66,9 +66,13 @@ impl Panel<'_> {
                 ended = members.next() => Step::Ended(ended),
             };
             match step {
-                Step::Piece((index, text)) => self.read_out(floor.say(index, &text)),
+                Step::Piece((index, text)) => {
+                    self.tell_piece(seats[index], &text);
+                    self.read_out(floor.say(index, &text));
+                }
                 Step::Ended(Some((index, outcome))) => {
                     while let Ok((index, text)) = pieces.try_recv() {
+                        self.tell_piece(seats[index], &text);
                         self.read_out(floor.say(index, &text));
                     }
                     self.close(&mut floor, (index, seats[index]), &outcome);
@@ -140,6 +144,19 @@ impl Panel<'_> {
     fn read_out(&self, text: String) {
         if !text.is_empty() {
             self.voice.say(Word::Thought(text));
+        }
+    }
+
+    /// For those who watch all members at once.
+    fn tell_piece(&self, seat: usize, text: &str) {
+        if self.sitting.wants_deltas {
+            let of = json!({
+                "round": self.round,
+                "review": self.stage == Stage::Review,
+                "member": &*self.sitting.seats[seat].name,
+                "text": text,
+            });
+            self.voice.event("delta", of);
         }
     }
 

@@ -4,11 +4,12 @@
 //! usual case.
 
 use std::collections::BTreeMap;
-use std::fs::{self, File};
-use std::io::{self, Read as _};
+use std::fs;
+use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use custody::Terms;
 use document::{Position, Problem, Severity};
 
 use crate::council::template::{Template, read};
@@ -54,7 +55,7 @@ pub(crate) fn look(folder: &Path) -> io::Result<Vec<Found>> {
     Ok(paths
         .into_iter()
         .map(|path| Found {
-            text: text_of(&path).map_err(|error| error.to_string()),
+            text: text_of(&path).map_err(|error| custody::told(&error)),
             path,
         })
         .collect())
@@ -67,17 +68,9 @@ fn is_template(path: &Path) -> bool {
 }
 
 fn text_of(path: &Path) -> io::Result<String> {
-    // Before it is opened: to open a FIFO is to wait for its writer.
-    let metadata = fs::metadata(path)?;
-    if !metadata.is_file() {
-        return Err(io::Error::other("it is no regular file"));
-    }
-    if metadata.len() > FILE_BYTES_MAX {
-        return Err(io::Error::other("it is larger than 1 MiB"));
-    }
-    let mut text = String::new();
-    File::open(path)?.take(FILE_BYTES_MAX).read_to_string(&mut text)?;
-    Ok(text)
+    let terms = Terms::configuration(FILE_BYTES_MAX);
+    let mut text = custody::read(path, &terms)?.text()?;
+    Ok(std::mem::take(&mut *text))
 }
 
 /// Every file checked; of two that give one name the first has it, and the second is told of.

@@ -1,6 +1,6 @@
 //! The folder of templates, kept current while the service runs.
 //!
-//! As with `config.yaml`, the files' bytes are the truth and events of the file system only hasten the look. A new state
+//! As with mapping files, what a slow look finds is the truth, and events of the file system only hasten it. A new state
 //! counts once two looks in a row have seen it. A file that does not check keeps its last good content and is reported
 //! once; one that is gone is gone.
 
@@ -11,6 +11,8 @@ use std::time::Duration;
 
 use arc_swap::ArcSwap;
 use document::Severity;
+use keymap::Nudges;
+use tokio::sync::Notify;
 
 use super::Library;
 use super::folder::{self, Found};
@@ -20,8 +22,8 @@ use crate::council::Council;
 use crate::council::template::Template;
 use crate::tasks::Stop;
 
-/// Between two looks.
-const LOOK_PAUSE: Duration = Duration::from_millis(500);
+/// Between two looks that nothing has hastened.
+const LOOK_PAUSE: Duration = Duration::from_secs(3);
 
 /// Between a change and the look that confirms it.
 const SETTLE_PAUSE: Duration = Duration::from_millis(50);
@@ -48,6 +50,9 @@ pub(crate) struct LibraryFollower {
     is_listed: bool,
     is_unreadable: bool,
     look_pause: Duration,
+    /// Told by the folder's events.
+    nudged: Arc<Notify>,
+    nudges: Option<Nudges>,
     judged: Option<(PathBuf, Vec<Found>)>,
     /// By file: what was last good there.
     good: BTreeMap<PathBuf, Template>,
@@ -63,17 +68,23 @@ impl LibraryFollower {
             current: Arc::clone(&council.templates),
             catalogue,
             look_pause: LOOK_PAUSE,
+            nudged: Arc::default(),
+            nudges: None,
             judged: None,
             good: BTreeMap::new(),
         }
     }
 
     pub(crate) async fn run(mut self, mut stop: Stop) {
+        let mut settings = self.settings.changes();
         loop {
             self.look().await;
             tokio::select! {
                 biased;
                 () = stop.requested() => return,
+                () = self.nudged.notified() => {}
+                // It is held here, so that it never ends.
+                _ = settings.changed() => {}
                 () = tokio::time::sleep(self.look_pause) => {}
             }
         }
@@ -143,8 +154,22 @@ impl LibraryFollower {
     /// On a thread of its own: a file system that hangs must not hold up the others' work.
     async fn read(&mut self, folder: &Path) -> Option<Vec<Found>> {
         let path = folder.to_owned();
-        let read = tokio::task::spawn_blocking(move || folder::look(&path)).await;
-        match read.unwrap_or_else(|_| Ok(Vec::new())) {
+        let nudged = Arc::clone(&self.nudged);
+        let nudges = self.nudges.take();
+        let mut nudges = nudges.unwrap_or_else(|| Nudges::new(move || nudged.notify_one()));
+        let read = tokio::task::spawn_blocking(move || {
+            // Watched first, so that what changes during the look is not missed.
+            nudges.follow(&path);
+            (nudges, folder::look(&path))
+        });
+        let read = match read.await {
+            Ok((nudges, read)) => {
+                self.nudges = Some(nudges);
+                read
+            }
+            Err(_) => Ok(Vec::new()),
+        };
+        match read {
             Ok(files) => {
                 self.is_unreadable = false;
                 Some(files)

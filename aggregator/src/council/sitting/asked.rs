@@ -22,6 +22,8 @@ pub(super) struct Wishes {
     pub(super) chair_model: Option<Arc<str>>,
     pub(super) chair_fallbacks: Option<Vec<Arc<str>>>,
     pub(super) wants_events: bool,
+    /// And each piece of what members say, as they say it.
+    pub(super) wants_deltas: bool,
     /// A field that is neither a chat request's nor a council's.
     pub(super) unknown: Option<String>,
 }
@@ -43,7 +45,8 @@ impl Wishes {
                 let comma = if body.len() > 1 { "," } else { "" };
                 body.push_str(&format!("{comma}\"{field}\":{}", value.get()));
             } else if field == INCLUDE {
-                wishes.wants_events = value.get() == "true";
+                wishes.wants_deltas = value.get() == "\"deltas\"";
+                wishes.wants_events = wishes.wants_deltas || value.get() == "true";
             } else {
                 wishes.unknown.get_or_insert_with(|| field.clone());
             }

@@ -115,6 +115,9 @@ pub(crate) fn usage(usage: &Usage) -> Value {
             told.insert(name.to_owned(), count.into());
         }
     }
+    if let Some(cost) = usage.cost {
+        told.insert("cost".to_owned(), cost.amount().into());
+    }
     Value::Object(told)
 }
 

@@ -73,6 +73,11 @@ impl Exchange<'_> {
                 None => {
                     let step = relay.finish();
                     let whole = joined(first, step.bytes);
+                    self.measure.used(match is_document {
+                        true => dialect::usage::of_body(self.asked.endpoint.dialect(), &whole),
+                        false => relay.usage(),
+                    });
+                    self.measure.saw(&whole);
                     return match step.failed {
                         Some(failure) => self.told(failure),
                         None if is_document && is_no_json(&whole) => Err(unreadable_document()),
@@ -123,7 +128,7 @@ impl Exchange<'_> {
         let encoder = self.asked.endpoint.encoder(self.encoder_options(), self.asked.echo());
         let memory = signs(self.kind()).then(|| std::sync::Arc::clone(&self.gateway.signatures));
         let recorder = memory.map(|memory| Recorder::new(self.asked.caller, memory));
-        Relay::Converting(Converting::new(decoder, encoder, recorder))
+        Relay::Converting(Box::new(Converting::new(decoder, encoder, recorder)))
     }
 
     fn encoder_options(&self) -> EncoderOptions {

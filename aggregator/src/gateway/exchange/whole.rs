@@ -2,7 +2,7 @@
 
 use axum::http::StatusCode;
 use bytes::Bytes;
-use dialect::chat::collect;
+use dialect::chat::{Usage, collect};
 use dialect::openai::responses::Echo;
 use dialect::{ChatResponse, FailureKind, Identity, anthropic, gemini, ollama, openai};
 
@@ -64,6 +64,7 @@ impl Exchange<'_> {
     }
 
     fn answered(&self, response: ChatResponse) -> Result<Answer, Setback> {
+        self.measure.used(response.usage);
         match openai::response::failure(&response) {
             Some(failure) => self.told(failure),
             None => Ok(Answer::Whole(StatusCode::OK, self.chat(response))),
@@ -103,6 +104,10 @@ impl Exchange<'_> {
         if response.model.is_empty() {
             response.model = self.attempt.model.to_string();
         }
+        self.measure.used(Usage {
+            input: response.input_tokens,
+            ..Usage::default()
+        });
         Ok(render_embedding(self.asked.endpoint, &response, base64))
     }
 }

@@ -7,7 +7,8 @@ use serde_json::value::RawValue;
 use super::mend::{holds_text, mend};
 use super::responses;
 use super::stream::{Reading, read_documents};
-use super::{Answer, Embeddings, Endpoint};
+use super::{Answer, Endpoint};
+use crate::store::Embeddings;
 
 /// `body` may be the beginning of one: then what is there is read.
 pub(super) fn read(endpoint: Endpoint, body: &[u8], answer: &mut Answer) {

@@ -77,6 +77,39 @@ async fn a_newer_format_is_refused_and_the_own_one_is_opened_again() {
 }
 
 #[tokio::test]
+async fn a_file_of_the_first_format_is_brought_to_this_one_with_what_is_in_it() {
+    let place = Place::new();
+    fs::create_dir_all(place.path().parent().unwrap()).unwrap();
+    let connection = rusqlite::Connection::open(place.path()).unwrap();
+    connection.execute_batch(include_str!("../schema/1.sql")).unwrap();
+    connection
+        .execute_batch(
+            "INSERT INTO exchange (seq, id, started_at_us, plane, key, service, backend, model, endpoint, flags, status,
+                                   request_bytes, response_bytes)
+             VALUES (256, x'00000000000000000000000000000007', 1, 0, 0, 0, 0, 0, '/v1/embeddings', 0, 0, 3, 4)",
+        )
+        .unwrap();
+    connection.pragma_update(None, "application_id", 0x434e_434c).unwrap();
+    connection.pragma_update(None, "user_version", 1).unwrap();
+    drop(connection);
+    let store = place.open();
+    let old = store.show(Uuid::from_u128(7)).await.unwrap().expect("it is there");
+    assert_eq!(
+        (&*old.row.asked.endpoint, old.row.answered.embeddings),
+        ("/v1/embeddings", None)
+    );
+    let embeddings = Some(Embeddings {
+        count: 1,
+        dimensions: 3,
+    });
+    let mut new = exchange(1);
+    new.answered.embeddings = embeddings;
+    store.commit(Arc::new([new.clone()]), None).await.unwrap();
+    let new = store.show(new.id).await.unwrap().expect("it is there");
+    assert_eq!(new.row.answered.embeddings, embeddings);
+}
+
+#[tokio::test]
 async fn an_unfinished_first_start_is_finished_by_the_next() {
     let place = Place::new();
     fs::create_dir_all(place.path().parent().unwrap()).unwrap();

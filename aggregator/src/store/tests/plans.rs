@@ -49,6 +49,18 @@ async fn every_filter_walks_an_index_in_the_lists_order() {
         let query: Query = filter.compile(&connection).unwrap().expect("every name is known");
         let span = [0, i64::MAX, 10].map(Value::Integer);
         let values = query.values().iter().cloned().chain(span).collect();
+        if let Some(sql) = query.border_sql() {
+            let values = query
+                .lead_value()
+                .cloned()
+                .into_iter()
+                .chain([0, i64::MAX, 10].map(Value::Integer));
+            let plan = plan(&connection, &sql, values.collect());
+            assert!(
+                plan.contains(" INDEX exchange_by_") && !plan.contains("TEMP B-TREE"),
+                "{filter:?}: {plan}"
+            );
+        }
         let plan = plan(&connection, &query.sql(), values);
         assert!(!plan.contains("TEMP B-TREE"), "{filter:?}: {plan}");
         let indexed = [

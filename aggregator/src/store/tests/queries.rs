@@ -13,6 +13,10 @@ async fn what_is_committed_comes_back_as_it_was() {
     whole.answered.fallback = Some("small".to_owned());
     whole.answered.is_request_cut = true;
     whole.answered.is_lossy = true;
+    whole.answered.embeddings = Some(Embeddings {
+        count: 2,
+        dimensions: 768,
+    });
     whole.tokens.cached = Some(0);
     whole.tokens.thinking = Some(3);
     whole.content.thinking = Some("Grüße, 世界 \u{0}".to_owned());
@@ -233,10 +237,14 @@ async fn a_page_whose_budget_is_spent_is_short_and_the_next_goes_on_from_there()
             before: None,
         };
         let expected = list::find(&connection, &filter, all).unwrap().items;
+        let slowly = list::Pace {
+            budget: std::time::Duration::ZERO,
+            first_part: 2,
+        };
         let (mut found, mut pages, mut before) = (Vec::new(), 0, None);
         loop {
             let request = PageRequest { limit: 3, before };
-            let page = list::find_within(&connection, &filter, request, std::time::Duration::ZERO).unwrap();
+            let page = list::find_at(&connection, &filter, request, slowly).unwrap();
             found.extend(page.items);
             pages += 1;
             match page.next {

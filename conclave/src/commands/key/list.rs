@@ -7,15 +7,15 @@ use std::process::ExitCode;
 use std::time::{Duration, SystemTime};
 
 use anyhow::{Context as _, Result};
+use keymap::edit::{KeyFacts, KeyLimit, KeyRow, KeyState};
 use keymap::{Severity, Snapshot, WatchOptions};
 use serde::Serialize;
 
-use super::row::{Facts, Limit, Row, State, rows};
 use crate::cli::ListArgs;
 
 #[derive(Serialize)]
 struct Listing {
-    keys: Vec<Row>,
+    keys: Vec<KeyRow>,
     /// Files that do not check: an edge serves what they held before, or refuses their keys.
     bad_files: Vec<BadFile>,
 }
@@ -41,7 +41,7 @@ pub(super) fn run(args: &ListArgs) -> Result<ExitCode> {
     })?;
     let last_uses = last_uses(args.state.as_deref())?;
     let listing = Listing {
-        keys: rows(&Facts {
+        keys: keymap::edit::keys(&KeyFacts {
             folder: &folder,
             snapshot: &snapshot,
             last_uses: &last_uses,
@@ -106,7 +106,7 @@ const HEAD: [&str; 9] = [
     "WHERE",
 ];
 
-fn table(rows: &[Row]) -> String {
+fn table(rows: &[KeyRow]) -> String {
     let mut lines = vec![HEAD.map(str::to_owned)];
     lines.extend(rows.iter().map(cells));
     let widths: Vec<usize> = (0..HEAD.len())
@@ -125,7 +125,7 @@ fn table(rows: &[Row]) -> String {
     out
 }
 
-fn cells(row: &Row) -> [String; 9] {
+fn cells(row: &KeyRow) -> [String; 9] {
     let or_dash = |text: Option<String>| text.unwrap_or_else(|| "-".to_owned());
     let joined = |parts: Vec<String>| or_dash(Some(parts.join(", ")).filter(|text| !text.is_empty()));
     [
@@ -145,30 +145,30 @@ fn cells(row: &Row) -> [String; 9] {
     ]
 }
 
-fn state(row: &Row) -> String {
+fn state(row: &KeyRow) -> String {
     let word = match row.state {
-        State::Ok => "ok",
-        State::Expired => "expired",
-        State::NotYetValid => "not yet valid",
-        State::Broken => "broken",
-        State::Shadowed => "shadowed",
+        KeyState::Ok => "ok",
+        KeyState::Expired => "expired",
+        KeyState::NotYetValid => "not yet valid",
+        KeyState::Broken => "broken",
+        KeyState::Shadowed => "shadowed",
     };
-    let until = row.rotation.as_ref().filter(|old| old.old_key_state == State::Ok);
+    let until = row.rotation.as_ref().filter(|old| old.old_key_state == KeyState::Ok);
     match until.and_then(|old| old.old_key_until.as_ref()) {
         Some(until) => format!("{word}, old key until {until}"),
         None => word.to_owned(),
     }
 }
 
-fn limit(limit: &Limit) -> String {
+fn limit(limit: &KeyLimit) -> String {
     match limit {
-        Limit::Requests {
+        KeyLimit::Requests {
             average,
             period_ms,
             burst,
         } => format!("{average}/{} (burst {burst})", period(*period_ms)),
-        Limit::Concurrent { amount } => format!("{amount} at once"),
-        Limit::Tokens {
+        KeyLimit::Concurrent { amount } => format!("{amount} at once"),
+        KeyLimit::Tokens {
             amount,
             period_ms,
             count,

@@ -8,14 +8,13 @@ use anyhow::Result;
 use keymap::edit::{LockedFolder, NewKey, NewService};
 
 use super::made::{self, Made};
-use super::time;
 use crate::cli::NewArgs;
 
 pub(super) fn run(args: &NewArgs) -> Result<ExitCode> {
     let expires_at = args
         .expires
         .as_deref()
-        .map(|typed| time::expiry(typed, SystemTime::now()))
+        .map(|typed| keymap::edit::time::expiry(typed, SystemTime::now()))
         .transpose()?;
     let models: Vec<String> = args.models.iter().map(|model| model.trim().to_owned()).collect();
     let folder = super::locked(&args.folder)?;

@@ -4,10 +4,9 @@ use std::process::ExitCode;
 use std::time::SystemTime;
 
 use anyhow::Result;
-use keymap::edit::Rotation;
+use keymap::edit::{Rotation, time};
 
 use super::made::{self, Made};
-use super::time;
 use crate::cli::RotateArgs;
 
 pub(super) fn run(args: &RotateArgs) -> Result<ExitCode> {

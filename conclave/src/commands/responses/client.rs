@@ -8,6 +8,8 @@ use reqwest::header::{AUTHORIZATION, HeaderMap, HeaderValue};
 use reqwest::{Method, Response, Url};
 use serde_json::Value;
 
+use crate::settings;
+
 const ADMIN_TOKEN: &str = "ADMIN_TOKEN";
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
 /// How long an answer may be silent; deleting a million exchanges says nothing until it is done.
@@ -108,10 +110,7 @@ async fn refuse<T>(mut response: Response) -> Result<T> {
 /// From the file, else from the environment; none where neither has one: the API may be open.
 fn token(file: Option<&Path>) -> Result<Option<String>> {
     let token = match file {
-        Some(path) => {
-            let text = std::fs::read_to_string(path);
-            Some(text.with_context(|| format!("--token-file {}", path.display()))?)
-        }
+        Some(path) => Some(settings::secret::read("--token-file", path)?.to_string()),
         None => std::env::var(ADMIN_TOKEN).ok(),
     };
     let token = token.map(|token| token.trim().to_owned());

@@ -54,7 +54,7 @@ pub(super) fn exchange(exchange: &Value) -> String {
     let mut text = String::new();
     for (name, value) in exchange.as_object().into_iter().flatten() {
         if !CONTENT.contains(&name.as_str()) && !value.is_null() && name != "object" {
-            let _ = writeln!(text, "{name:<18} {}", cell(name, value));
+            let _ = writeln!(text, "{name:<20} {}", cell(name, value));
         }
     }
     for (name, head) in [

@@ -43,6 +43,7 @@ impl Counts {
             cached: self.cached,
             cache_creation: self.cache_creation,
             reasoning: self.reasoning,
+            cost: None,
         }
     }
 }

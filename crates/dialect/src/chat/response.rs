@@ -55,6 +55,36 @@ pub struct Usage {
     pub cache_creation: Option<u64>,
     /// Of the answer: thinking.
     pub reasoning: Option<u64>,
+    /// What the backend says that it costs.
+    pub cost: Option<Cost>,
+}
+
+/// An amount of money, in billionths of whatever it is paid in: sums of it stay exact.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Cost {
+    pub billionths: u64,
+}
+
+impl Cost {
+    /// `None` where it is no amount: negative, or beyond all money.
+    pub fn of(amount: f64) -> Option<Self> {
+        let billionths = (amount * 1e9).round();
+        // Below 2^53 a float's whole numbers are exact.
+        ((0.0..=9e15).contains(&billionths)).then_some(Self {
+            billionths: billionths as u64,
+        })
+    }
+
+    pub fn amount(self) -> f64 {
+        self.billionths as f64 / 1e9
+    }
+
+    #[must_use]
+    pub fn and(self, more: Self) -> Self {
+        Self {
+            billionths: self.billionths.saturating_add(more.billionths),
+        }
+    }
 }
 
 impl Usage {
@@ -69,6 +99,7 @@ impl Usage {
         self.cached = later.cached.or(self.cached);
         self.cache_creation = later.cache_creation.or(self.cache_creation);
         self.reasoning = later.reasoning.or(self.reasoning);
+        self.cost = later.cost.or(self.cost);
     }
 
     /// Input and output, where both are told.

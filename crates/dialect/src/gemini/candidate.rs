@@ -115,6 +115,7 @@ pub(crate) fn usage(body: &Object<'_>) -> Usage {
         cached: told.unsigned("cachedContentTokenCount"),
         cache_creation: None,
         reasoning: thoughts,
+        cost: None,
     }
 }
 

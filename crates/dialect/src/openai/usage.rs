@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use crate::chat::{Timings, Usage};
+use crate::chat::{Cost, Timings, Usage};
 use crate::json::read::Object;
 use crate::json::write;
 use crate::sse;
@@ -28,6 +28,8 @@ pub(crate) fn read(usage: &Object<'_>) -> Usage {
             ["completion_tokens_details", "output_tokens_details"],
             "reasoning_tokens",
         ),
+        // OpenRouter's, in dollars.
+        cost: usage.number("cost").and_then(Cost::of),
     }
 }
 
@@ -74,6 +76,7 @@ pub(super) fn write(usage: &Usage, to: &mut write::Object<'_>) {
             details.field("reasoning_tokens", &reasoning);
         });
     }
+    to.opt("cost", &usage.cost.map(Cost::amount));
 }
 
 /// Appends the chunk of a stream that tells the usage and nothing else, where there is something to tell.

@@ -106,6 +106,7 @@ fn thoughts_count_as_output() {
         cached: Some(4),
         cache_creation: None,
         reasoning: Some(20),
+        cost: None,
     };
     assert_eq!(told, expected);
     assert_eq!(

@@ -74,7 +74,7 @@ impl<'t> Tree<'t> {
         }
         let null =
             style == ScalarStyle::Plain && tag.is_none() && matches!(&*text, "" | "~" | "null" | "Null" | "NULL");
-        let value = if null { Value::Null } else { Value::Scalar(text) };
+        let value = if null { Value::Null } else { Value::Scalar(text.into()) };
         self.complete(
             Node {
                 position,
@@ -127,7 +127,10 @@ impl<'t> Tree<'t> {
         self.repeat(extent.bytes, position)?;
         let node = self.anchors[&anchor].clone();
         match (self.awaits_key(), node.value) {
-            (Some(key), Value::Scalar(text)) => *key = Some(Key { text, position }),
+            (Some(key), Value::Scalar(text)) => {
+                let text = text.into_name();
+                *key = Some(Key { text, position });
+            }
             (Some(_), _) => return Err(Fault::key_is_no_text(position)),
             (None, value) => self.place(Node { value, ..node })?,
         }
@@ -217,9 +220,8 @@ impl Extent {
     fn of(node: &Node<'_>) -> Self {
         let within = match &node.value {
             Value::Null => Self { bytes: 0, depth: 0 },
-            Value::Scalar(Cow::Borrowed(_)) => Self { bytes: 0, depth: 0 },
-            Value::Scalar(Cow::Owned(text)) => Self {
-                bytes: text.len(),
+            Value::Scalar(text) => Self {
+                bytes: text.own_bytes(),
                 depth: 0,
             },
             Value::List(items) => items

@@ -6,7 +6,7 @@ use std::fmt::Write as _;
 fn shape(node: &Node<'_>) -> String {
     match &node.value {
         Value::Null => "null".to_owned(),
-        Value::Scalar(text) => format!("<{text}>"),
+        Value::Scalar(text) => format!("<{}>", &**text),
         Value::List(items) => format!("[{}]", items.iter().map(shape).collect::<Vec<_>>().join(" ")),
         Value::Map(entries) => {
             let entries: Vec<_> = entries

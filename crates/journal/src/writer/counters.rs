@@ -5,6 +5,7 @@ use std::sync::atomic::Ordering::Relaxed;
 
 #[derive(Default)]
 pub(super) struct Counters {
+    pub(super) writes: AtomicU64,
     pub(super) written_records: AtomicU64,
     pub(super) written_bytes: AtomicU64,
     pub(super) dropped_records: AtomicU64,
@@ -22,6 +23,8 @@ pub(super) struct Counters {
 /// Since the writer was opened.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Statistics {
+    /// Each wrote one batch, or all that waited.
+    pub writes: u64,
     pub written_records: u64,
     pub written_bytes: u64,
     /// Lost under [`crate::LossPolicy::Drop`].
@@ -38,8 +41,21 @@ pub struct Statistics {
 }
 
 impl Counters {
+    pub(super) fn wrote(&self, frames: u64, bytes: usize) {
+        self.writes.fetch_add(1, Relaxed);
+        self.written_records.fetch_add(frames, Relaxed);
+        self.written_bytes.fetch_add(bytes as u64, Relaxed);
+    }
+
+    pub(super) fn dropped(&self, frames: u64, bytes: usize) {
+        self.dropped_records.fetch_add(frames, Relaxed);
+        self.unmarked_bytes.fetch_add(bytes as u64, Relaxed);
+        self.unmarked_records.fetch_add(frames, Relaxed);
+    }
+
     pub(super) fn read(&self) -> Statistics {
         Statistics {
+            writes: self.writes.load(Relaxed),
             written_records: self.written_records.load(Relaxed),
             written_bytes: self.written_bytes.load(Relaxed),
             dropped_records: self.dropped_records.load(Relaxed),

@@ -1,5 +1,5 @@
-//! The thread `journal-sync`: makes durable what was appended, writes marks that no append came to write, and weighs the
-//! folder. Invariant: no sync happens inside the gate, so that no append waits for one unasked.
+//! The thread `journal-sync`: makes durable what was appended, writes what was handed in and marks that no append came to
+//! write, and weighs the folder. Invariant: no sync happens inside the gate, so that no append waits for one unasked.
 
 use std::sync::atomic::Ordering::Relaxed;
 use std::time::{Duration, Instant};
@@ -10,7 +10,7 @@ use super::log::Span;
 use super::{Shared, SyncPolicy};
 use crate::cursor::Cursor;
 
-/// How often the thread looks around where no interval says so.
+/// How often the thread looks around, unless an interval makes it more often: nothing that was handed in waits longer.
 const TICK: Duration = Duration::from_millis(100);
 /// How often the folder is weighed: room that a reader made is found that soon.
 const WEIGH_EVERY: Duration = Duration::from_millis(500);
@@ -75,16 +75,18 @@ impl Progress {
 }
 
 pub(super) fn run(shared: &Shared) {
-    let (tick, syncs) = match shared.options.sync {
+    let (interval, syncs) = match shared.options.sync {
         SyncPolicy::Interval(interval) => (interval.max(Duration::from_millis(1)), true),
         SyncPolicy::Always => (TICK, true),
         SyncPolicy::Never => (TICK, false),
     };
+    let tick = interval.min(TICK);
     let mut weigh_at = Instant::now() + WEIGH_EVERY;
     let (mut pause, mut sync_at) = (PAUSE_MIN, Instant::now());
     loop {
         let now = Instant::now();
         let stopped = shared.progress.sleep(now + tick, now >= sync_at);
+        shared.write_waiting();
         if stopped || Instant::now() >= weigh_at {
             shared.weigh();
             weigh_at = Instant::now() + WEIGH_EVERY;
@@ -96,6 +98,7 @@ pub(super) fn run(shared: &Shared) {
                 pause = (pause * 2).min(PAUSE_MAX);
             } else {
                 pause = PAUSE_MIN;
+                sync_at = Instant::now() + (interval - tick);
             }
         }
         if stopped {
@@ -133,6 +136,12 @@ impl Shared {
             }
         }
         result.is_ok()
+    }
+
+    fn write_waiting(&self) {
+        if !self.waiting.is_empty() {
+            let _told_by_its_ticket = self.write(&mut self.gate.enter_patiently(), None);
+        }
     }
 
     fn write_marks(&self) {

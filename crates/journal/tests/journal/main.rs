@@ -5,6 +5,7 @@ mod faults;
 mod faulty;
 mod follow;
 mod format;
+mod handed_in;
 mod kill;
 mod model;
 mod scenario;

@@ -62,6 +62,7 @@ const KINDS: &[(&str, Effect, Known)] = &[
     ("stripPrefix", Redirects, ActedOn(paths::strip_prefix)),
     ("stripPrefixRegex", Redirects, ByName),
     ("capture", Decorates, ActedOn(guards::capture)),
+    ("fairShare", Decorates, ActedOn(limits::fair_share)),
     ("models", Guards, ActedOn(limits::models)),
     ("paths", Guards, ActedOn(paths::paths)),
     ("tokenLimit", Guards, ActedOn(limits::token_limit)),

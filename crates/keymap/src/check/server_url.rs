@@ -1,4 +1,4 @@
-//! A server's address: `http://host:port`, with a path where `preservePath` asks for it.
+//! A server's address: `http://host:port` (or `https`, or `h2c`), with a path where `preservePath` asks for it.
 
 use std::net::Ipv6Addr;
 use std::sync::Arc;
@@ -40,7 +40,8 @@ pub(super) fn parse(url: &str) -> Result<ServerUrl, UrlRefusal> {
     let scheme = match scheme {
         _ if scheme.eq_ignore_ascii_case("http") => UrlScheme::Http,
         _ if scheme.eq_ignore_ascii_case("https") => UrlScheme::Https,
-        _ => return refuse("", "Servers are reached by http or https.", FORM),
+        _ if scheme.eq_ignore_ascii_case("h2c") => UrlScheme::H2c,
+        _ => return refuse("", "Servers are reached by http, https or h2c.", FORM),
     };
     let (authority, path) = rest.split_at(rest.find(['/', '?', '#']).unwrap_or(rest.len()));
     if authority.contains('@') {
@@ -64,7 +65,7 @@ pub(super) fn parse(url: &str) -> Result<ServerUrl, UrlRefusal> {
     })?;
     let port = match (port, scheme) {
         (Some(port), _) => port,
-        (None, UrlScheme::Http) => 80,
+        (None, UrlScheme::Http | UrlScheme::H2c) => 80,
         (None, UrlScheme::Https) => 443,
     };
     Ok(ServerUrl {

@@ -1,15 +1,21 @@
-//! Traefik's static file: its entry points, its folder of mapping files and its access log. The rest is named in a
-//! warning, so that an operator who moves over knows what does not come along.
+//! Traefik's static file: its entry points, its folder of mapping files, its access log and who issues certificates. The
+//! rest is named in a warning, so that an operator who moves over knows what does not come along.
+
+mod secure;
 
 use std::net::{Ipv6Addr, SocketAddr};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use custody::Terms;
 use document::Named;
 use document::Problem;
 use document::{Field, Fields, Schema, Support, named};
 use document::{Node, Value};
 use document::{Report, shown_name, shown_scalar};
+use secure::Secure;
+
+pub use secure::{StaticAcme, StaticRedirect};
 
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct StaticFile {
@@ -18,6 +24,10 @@ pub struct StaticFile {
     pub mappings: Option<PathBuf>,
     /// `accessLog.filePath`; `-` where the log goes to standard output.
     pub access_log: Option<PathBuf>,
+    /// The `certificatesResolver` that entry points name.
+    pub acme: Option<StaticAcme>,
+    /// The names of each certificate that it is asked for.
+    pub certificates: Vec<Vec<String>>,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -26,9 +36,12 @@ pub struct StaticEntryPoint {
     pub address: SocketAddr,
     /// `http.tls`: it is served with TLS, with the certificates that flags name.
     pub tls: bool,
+    /// It serves nothing but the way to TLS.
+    pub redirect: Option<StaticRedirect>,
 }
 
-const NOT_READ: Support = Support::Ignored("only entryPoints, providers.file and accessLog are read.");
+const NOT_READ: Support =
+    Support::Ignored("only entryPoints, providers.file, accessLog and certificatesResolvers are read.");
 const OWN_SETTINGS: Support = Support::Ignored("the edge's own settings apply.");
 
 const TOP: Schema = &[
@@ -44,7 +57,7 @@ const TOP: Schema = &[
     ("log", NOT_READ),
     ("tracing", NOT_READ),
     ("hostResolver", NOT_READ),
-    ("certificatesResolvers", NOT_READ),
+    ("certificatesResolvers", Support::Read),
     ("experimental", NOT_READ),
     ("core", NOT_READ),
     ("spiffe", NOT_READ),
@@ -64,36 +77,6 @@ const ENTRY_POINT: Schema = &[
     ("allowACMEByPass", OWN_SETTINGS),
     ("observability", OWN_SETTINGS),
     ("reusePort", OWN_SETTINGS),
-];
-
-const ENTRY_POINT_HTTP: Schema = &[
-    ("tls", Support::Read),
-    (
-        "redirections",
-        Support::Ignored(
-            "an entry point without TLS serves what it is asked; do not open one where that is not wanted.",
-        ),
-    ),
-    (
-        "middlewares",
-        Support::Ignored("only routers have middlewares; name them there."),
-    ),
-    ("encodeQuerySemicolons", OWN_SETTINGS),
-    ("encodedCharacters", OWN_SETTINGS),
-    ("sanitizePath", OWN_SETTINGS),
-    ("maxHeaderBytes", OWN_SETTINGS),
-];
-
-const ENTRY_POINT_TLS: Schema = &[
-    ("options", OWN_SETTINGS),
-    (
-        "certResolver",
-        Support::Ignored("certificates are files: give --tls-cert and --tls-key."),
-    ),
-    (
-        "domains",
-        Support::Ignored("certificates are files: give --tls-cert and --tls-key."),
-    ),
 ];
 
 const PROVIDERS: Schema = &[
@@ -146,12 +129,15 @@ const ACCESS_LOG: Schema = &[
     ("otlp", Support::Ignored("lines go to a file or to standard output.")),
 ];
 
+/// Nobody's is a hundredth of it.
+const FILE_BYTES_MAX: u64 = 4 << 20;
+
 /// Reads and checks the file. It is there where no problem is an error.
 ///
 /// # Errors
 /// Where it cannot be read.
 pub fn read(path: &Path) -> std::io::Result<(Option<StaticFile>, Vec<Problem>)> {
-    let text = std::fs::read_to_string(path)?;
+    let text = custody::read(path, &Terms::configuration(FILE_BYTES_MAX))?.text()?;
     let mut report = Report::new(path, &text);
     let file = match document::parse(&text) {
         Ok(root) => static_file(root, &mut report).unwrap_or_default(),
@@ -169,18 +155,24 @@ fn static_file(root: Node<'_>, report: &mut Report<'_>) -> Option<StaticFile> {
     let entry_points = top
         .take("entryPoints")
         .map(|field| named(field.node, "entryPoint", report));
+    let entry_points = entry_points.unwrap_or_default().into_iter();
+    let found = entry_points
+        .filter_map(|named| entry_point(named, report))
+        .collect::<Vec<_>>();
+    let (mut entry_points, mut secures): (Vec<_>, Vec<_>) = found.into_iter().unzip();
+    let redirections = secures.iter_mut().map(|secure| secure.redirect.take()).collect();
+    secure::resolve(&mut entry_points, redirections, report);
+    let (acme, certificates) = secure::acme(top.take("certificatesResolvers"), &mut secures, report);
     Some(StaticFile {
-        entry_points: entry_points
-            .unwrap_or_default()
-            .into_iter()
-            .filter_map(|n| entry_point(n, report))
-            .collect(),
+        entry_points,
+        acme,
+        certificates,
         mappings: top.take("providers").and_then(|field| mappings(field, report)),
         access_log: top.take("accessLog").and_then(|field| access_log(field, report)),
     })
 }
 
-fn entry_point(named: Named<'_>, report: &mut Report<'_>) -> Option<StaticEntryPoint> {
+fn entry_point(named: Named<'_>, report: &mut Report<'_>) -> Option<(StaticEntryPoint, Secure)> {
     let owner = format!("entry point `{}`", shown_name(&named.name));
     let mut fields = Fields::of(named.node, ENTRY_POINT, &owner, report)?;
     let Some(field) = fields.take("address") else {
@@ -203,23 +195,15 @@ fn entry_point(named: Named<'_>, report: &mut Report<'_>) -> Option<StaticEntryP
             fix,
         );
     }
-    let tls = fields.take("http").is_some_and(|field| asks_for_tls(field, report));
-    Some(StaticEntryPoint {
+    let secure = fields.take("http").map(|field| secure::http(field, report));
+    let secure = secure.unwrap_or_default();
+    let entry_point = StaticEntryPoint {
         name: named.name,
         address: address?,
-        tls,
-    })
-}
-
-/// `http.tls`, also an empty one, as in Traefik.
-fn asks_for_tls(http: Field<'_>, report: &mut Report<'_>) -> bool {
-    let Some(mut http) = Fields::of(http.node, ENTRY_POINT_HTTP, "an entry point's `http`", report) else {
-        return false;
+        tls: secure.tls,
+        redirect: None,
     };
-    let Some(tls) = http.take("tls") else {
-        return false;
-    };
-    Fields::of(tls.node, ENTRY_POINT_TLS, "an entry point's `tls`", report).is_some()
+    Some((entry_point, secure))
 }
 
 /// `:8080`, `127.0.0.1:8080`, `[::1]:8080`, with or without `/tcp`. No host means every address, IPv6 included.
@@ -241,7 +225,7 @@ fn access_log(field: Field<'_>, report: &mut Report<'_>) -> Option<PathBuf> {
     let mut fields = Fields::of(field.node, ACCESS_LOG, "`accessLog`", report)?;
     if let Some(format) = fields.take("format") {
         let position = format.node.position;
-        let is_json = matches!(&format.node.value, Value::Scalar(text) if text == "json");
+        let is_json = matches!(&format.node.value, Value::Scalar(text) if &**text == "json");
         if !is_json {
             report.warning(
                 position,
@@ -268,7 +252,7 @@ fn path(field: Field<'_>, report: &mut Report<'_>) -> Option<PathBuf> {
 mod tests {
     use super::*;
 
-    fn read_text(text: &str) -> (Option<StaticFile>, Vec<Problem>) {
+    pub(super) fn read_text(text: &str) -> (Option<StaticFile>, Vec<Problem>) {
         let file = tempfile::NamedTempFile::new().expect("a temporary file");
         std::fs::write(file.path(), text).expect("written");
         read(file.path()).expect("readable")
@@ -301,7 +285,7 @@ mod tests {
     fn entry_points_may_ask_for_tls() {
         for (http, tls, warnings) in [
             ("{tls: {}}", true, 0),
-            ("{tls: {certResolver: le}}", true, 1),
+            ("{tls: {options: x}}", true, 1),
             ("{middlewares: [m]}", false, 1),
         ] {
             let (file, problems) = read_text(&format!(

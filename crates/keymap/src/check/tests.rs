@@ -183,7 +183,7 @@ fn mistakes() -> Vec<Case> {
         (servers("          - weight: 1\n"), Error, (6, 13), "", "needs a `url`", "- url"),
         (servers("          - {url: 'http://a', weight: -1}\n"), Error, (6, 39), "-1", "from 0", ""),
         (servers("          - url: 127.0.0.1:80\n"), Error, (6, 18), "", "begins with its scheme", "http://"),
-        (servers("          - url: ftp://a\n"), Error, (6, 18), "", "http or https", ""),
+        (servers("          - url: ftp://a\n"), Error, (6, 18), "", "https or h2c", ""),
         (servers("          - url: http://:80\n"), Error, (6, 18), "", "needs a host", ""),
         (servers("          - url: http://a:99999\n"), Error, (6, 18), "", "1 to 65535", ""),
         (servers("          - url: http://a:+80\n"), Error, (6, 18), "", "1 to 65535", ""),

@@ -18,7 +18,7 @@ const TRANSPORT: Schema = &[
         "certificates",
         Support::Ignored("the edge shows servers no certificate, and those that ask for one refuse it."),
     ),
-    ("disableHTTP2", Support::Ignored("servers are spoken to in HTTP/1.1.")),
+    ("disableHTTP2", Support::Read),
     (
         "peerCertURI",
         Support::Refused("Name the server by `serverName`; its certificate must be for that name."),
@@ -38,11 +38,11 @@ const TIMEOUTS: Schema = &[
     ("idleConnTimeout", Support::Read),
     (
         "readIdleTimeout",
-        Support::Ignored("servers are spoken to in HTTP/1.1, which has no pings."),
+        Support::Ignored("a connection of HTTP/2 is pinged every 15 s, and one of HTTP/1.1 has no pings."),
     ),
     (
         "pingTimeout",
-        Support::Ignored("servers are spoken to in HTTP/1.1, which has no pings."),
+        Support::Ignored("a connection of HTTP/2 is pinged every 15 s, and one of HTTP/1.1 has no pings."),
     ),
 ];
 
@@ -56,7 +56,9 @@ pub(super) fn check(named: Named<'_>, report: &mut Report<'_>) -> Option<Servers
     let timeouts = fields
         .take("forwardingTimeouts")
         .and_then(|field| timeouts(field, &owner, report));
+    let without_http_2 = fields.take("disableHTTP2").and_then(|field| field.boolean(report));
     Some(ServersTransport {
+        http_2: without_http_2 == Some(false),
         server_name: fields.take("serverName").and_then(|field| value::name(field, report)),
         insecure_skip_verify: insecure.unwrap_or(false),
         root_cas: fields

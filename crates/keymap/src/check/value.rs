@@ -128,10 +128,9 @@ pub(super) fn items<'t>(field: Field<'t>, report: &mut Report<'_>) -> Vec<Text<'
         Value::Scalar(ref all) => {
             let parts = all.split(',').map(str::trim).filter(|part| !part.is_empty());
             parts
-                .map(|part| {
-                    let mut node = node.clone();
-                    node.value = Value::Scalar(part.to_owned().into());
-                    Text { node }
+                // Not a copy of the whole, which may be long and have many parts.
+                .map(|part| Text {
+                    node: node.saying(part),
                 })
                 .collect()
         }

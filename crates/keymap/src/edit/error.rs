@@ -16,7 +16,8 @@ pub struct EditError {
 }
 
 impl EditError {
-    pub(super) fn new(rule: impl Into<String>, value: impl Into<String>, fix: impl Into<String>) -> Self {
+    /// Without a place.
+    pub fn new(rule: impl Into<String>, value: impl Into<String>, fix: impl Into<String>) -> Self {
         Self {
             rule: rule.into(),
             value: value.into(),
@@ -25,18 +26,39 @@ impl EditError {
         }
     }
 
+    /// The rule that was broken, as a sentence.
+    pub fn rule(&self) -> &str {
+        &self.rule
+    }
+
+    /// What broke it; may be empty.
+    pub fn value(&self) -> &str {
+        &self.value
+    }
+
+    /// What to do instead; may be empty.
+    pub fn fix(&self) -> &str {
+        &self.fix
+    }
+
+    /// Where it is, where it has a place.
+    pub fn place(&self) -> Option<(&Path, Position)> {
+        self.place.as_ref().map(|(path, position)| (path.as_path(), *position))
+    }
+
     pub(super) fn at(mut self, path: &Path, position: Position) -> Self {
         self.place = Some((path.to_owned(), position));
         self
     }
 
     pub(super) fn io(what: &str, path: &Path, error: io::Error) -> Self {
+        let known = custody::fix(&error).map(str::to_owned);
         let fix = match error.kind() {
             io::ErrorKind::PermissionDenied => "Run this as the folder's owner.",
             io::ErrorKind::NotFound => "Name the folder of mapping files with --mappings.",
             _ => "",
         };
-        Self::new(format!("{what}: {error}."), "", fix).at(path, Position::default())
+        Self::new(format!("{what}: {error}."), "", known.as_deref().unwrap_or(fix)).at(path, Position::default())
     }
 }
 

@@ -11,7 +11,7 @@ use zeroize::Zeroizing;
 use super::error::EditError;
 use crate::check::check;
 use crate::key::KeyHash;
-use crate::load::{is_mapping, read};
+use crate::load::{is_mapping, terms};
 use crate::mapping::{Mapping, Router};
 use crate::rule::salvage_keys;
 
@@ -32,6 +32,8 @@ pub(super) struct Sheets {
 
 impl Sheets {
     pub(super) fn read(folder: &Path) -> Result<Self, EditError> {
+        // The edge would take nothing of what is written there.
+        custody::folder(folder).map_err(|error| EditError::io("The folder cannot be used", folder, error))?;
         let listing =
             fs::read_dir(folder).map_err(|error| EditError::io("The folder cannot be listed", folder, error))?;
         let mut names = BTreeSet::new();
@@ -108,8 +110,8 @@ impl Sheet {
     /// `None`: a link that leads nowhere. A file that is there and unreadable may hold any name, so it is an error.
     fn read(folder: &Path, name: String) -> Result<Option<Self>, EditError> {
         let path = folder.join(&name);
-        let bytes = match read(&path) {
-            Ok((_, bytes)) => bytes,
+        let bytes = match custody::read(&path, &terms(folder)) {
+            Ok(contents) => contents.bytes,
             Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(None),
             Err(error) => return Err(EditError::io("The file cannot be read", &path, error)),
         };

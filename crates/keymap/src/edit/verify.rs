@@ -42,7 +42,7 @@ impl Step<'_> {
 
 fn differs_at(before: &Node<'_>, after: &Node<'_>, path: &[Step<'_>], change: &Change<'_>) -> bool {
     let Some((step, rest)) = path.split_first() else {
-        return matches!((&after.value, change), (Value::Scalar(now), Change::Rule(rule)) if now == rule);
+        return matches!((&after.value, change), (Value::Scalar(now), Change::Rule(rule)) if **now == **rule);
     };
     let (Value::Map(before), Value::Map(after)) = (&before.value, &after.value) else {
         return false;

@@ -13,7 +13,7 @@ use std::sync::Arc;
 
 pub use guards::{Buffering, Capture, CaptureLoss, CaptureMode, IpAllowList, KeySource, UpstreamKey};
 pub use headers::{CrossOrigin, HeaderChange, Headers};
-pub use limits::{CountedTokens, InFlightReq, Models, RateLimit, TokenLimit, Validity, ValidityState};
+pub use limits::{CountedTokens, FairShare, InFlightReq, Models, RateLimit, TokenLimit, Validity, ValidityState};
 pub use paths::{AddPrefix, PathPattern, Paths, ReplacePath, ReplacePathRegex, StripPrefix};
 pub use resilience::{CircuitBreaker, Retry};
 
@@ -37,6 +37,7 @@ pub enum MiddlewareKind {
     /// Other middlewares by name, in order. A route never holds one: the table puts in what the names stand for.
     Chain(Box<[Arc<str>]>),
     CircuitBreaker(Box<CircuitBreaker>),
+    FairShare(FairShare),
     Headers(Box<Headers>),
     InFlightReq(InFlightReq),
     IpAllowList(IpAllowList),

@@ -15,6 +15,8 @@ pub struct Server {
 pub enum UrlScheme {
     Http,
     Https,
+    /// HTTP/2 without TLS, from the first byte.
+    H2c,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]

@@ -13,6 +13,8 @@ pub struct ServersTransport {
     pub insecure_skip_verify: bool,
     /// Files of certificates, in PEM, that servers' certificates may be signed by.
     pub root_cas: Box<[Arc<str>]>,
+    /// `disableHTTP2: false`: servers with TLS may choose HTTP/2. Unsaid, they are not offered it.
+    pub http_2: bool,
     /// Connections to one server that are kept while idle; `None`: the edge's own bound.
     pub max_idle_conns_per_host: Option<u32>,
     pub timeouts: ForwardingTimeouts,
@@ -63,6 +65,7 @@ impl ServersTransport {
         let of = |it: &Self| {
             (
                 it.insecure_skip_verify,
+                it.http_2,
                 it.max_idle_conns_per_host,
                 it.timeouts,
                 it.position,

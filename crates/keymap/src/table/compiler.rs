@@ -13,7 +13,7 @@ mod resolve;
 use std::collections::{BTreeSet, HashMap, HashSet};
 use std::sync::Arc;
 
-use super::cross_origin::CrossOrigins;
+use super::cross_origin;
 use super::definitions::{Definitions, File, Named};
 use super::entry_points::EntryPoints;
 use super::index::{Index, Indexed};
@@ -22,7 +22,9 @@ use super::order::Ordered;
 use super::problems::{self, Problems, Subject};
 use super::shards::Priority;
 use super::ties::Ties;
+use super::used::Used;
 use super::users::Users;
+use super::watched;
 use super::{Route, Table};
 use crate::key::KeyHash;
 use crate::mapping::{Mapping, Middleware, MiddlewareKind, Router, ServersTransport, Service};
@@ -51,7 +53,8 @@ pub struct Compiler {
     routes: Index<Arc<Route>>,
     scanned: Ordered,
     keyless: Ordered,
-    cross_origins: CrossOrigins,
+    cross_origins: Used<Middleware>,
+    watched: Used<Service>,
     /// What the next table is cloned from.
     table: Table,
     /// Keys whose routers may tie, or no longer tie, since the last table.
@@ -184,6 +187,7 @@ impl Compiler {
         self.table.scanned_from = self.table.scanned.first().map(|route| Priority::of(route));
         self.keyless.publish(&mut self.table.keyless);
         self.cross_origins.publish(&mut self.table.cross_origins);
+        self.watched.publish(&mut self.table.watched);
         self.table.routers = self.routes.len();
         (Arc::new(self.table.clone()), self.problems.list())
     }
@@ -202,7 +206,8 @@ impl Compiler {
         for middleware in &route.router.middlewares {
             self.middleware_users.add(middleware, name);
         }
-        self.cross_origins.insert(&route);
+        self.cross_origins.insert(cross_origin::of(&route));
+        self.watched.insert(watched::of(&route));
         let reach = route.router.rule.reach();
         match reach.keyed.listed() {
             Some(keys) => {
@@ -232,7 +237,8 @@ impl Compiler {
         }
         self.scanned.remove(&route);
         self.keyless.remove(&route);
-        self.cross_origins.remove(&route);
+        self.cross_origins.remove(cross_origin::of(&route));
+        self.watched.remove(watched::of(&route));
     }
 
     /// One router alone cannot tie; that it once did with others must be seen to.

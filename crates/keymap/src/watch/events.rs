@@ -94,20 +94,38 @@ pub(super) fn arm(folder: &Path, signals: &Arc<Signals>) -> notify::Result<Recom
         Ok(event) => signs(&event, &watched, &mut |sign| signals.give(sign)),
         Err(_) => signals.give(Sign::Unclear),
     };
+    arm_with(&folder, handler)
+}
+
+/// The same for a handler of one's own.
+pub(super) fn arm_with(
+    folder: &Path,
+    handler: impl Fn(notify::Result<Event>) + Send + 'static,
+) -> notify::Result<RecommendedWatcher> {
     let config = notify::Config::default().with_follow_symlinks(false);
     let mut watcher = RecommendedWatcher::new(handler, config)?;
-    watcher.watch(&folder, RecursiveMode::NonRecursive)?;
+    watcher.watch(folder, RecursiveMode::NonRecursive)?;
     Ok(watcher)
+}
+
+/// Whether something may have changed: somebody who only reads, we ourselves above all, changes nothing.
+pub(super) fn is_news(event: &Event) -> bool {
+    match event.kind {
+        EventKind::Access(AccessKind::Close(AccessMode::Write)) => true,
+        EventKind::Access(_) => event.need_rescan(),
+        _ => true,
+    }
 }
 
 fn signs(event: &Event, folder: &Path, give: &mut impl FnMut(Sign)) {
     if event.need_rescan() {
         return give(Sign::Unclear);
     }
+    if !is_news(event) {
+        return;
+    }
     let settled = match event.kind {
-        EventKind::Access(AccessKind::Close(AccessMode::Write)) | EventKind::Remove(_) => true,
-        // Our own reading is one of these.
-        EventKind::Access(_) => return,
+        EventKind::Access(_) | EventKind::Remove(_) => true,
         // Both names had an event of their own.
         EventKind::Modify(ModifyKind::Name(RenameMode::Both)) => return,
         EventKind::Modify(ModifyKind::Name(_)) => true,

@@ -116,7 +116,11 @@ impl Folder {
             let known = self.files.get(&name).and_then(|file| file.mark.digest);
             Wanted { name, known }
         });
-        let loaded = load_all(&self.path, wanted.collect());
+        let mut loaded = load_all(&self.path, wanted.collect());
+        if custody::folder(&self.path).is_err() {
+            // The next survey says so. Nothing is taken from it meanwhile, and what is gone is gone.
+            loaded.retain(|(_, loaded)| matches!(loaded, Loaded::Gone));
+        }
         let present = !loaded.iter().any(|(_, loaded)| matches!(loaded, Loaded::Gone)) || present();
         let mut change = Change::default();
         for (name, loaded) in loaded {

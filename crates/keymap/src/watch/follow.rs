@@ -280,6 +280,9 @@ impl Follower {
 
 fn folder_problem(path: &Path, error: &io::Error) -> Problem {
     let rule = format!("The mapping folder cannot be listed: {error}.");
-    let fix = "Bring it back, or let this user read it; until then what was loaded last is served.";
-    problem(path, Position::default(), &rule, fix)
+    let fix = match custody::fix(error) {
+        Some(fix) => format!("{fix}. Until then what was loaded last is served."),
+        None => "Bring it back, or let this user read it; until then what was loaded last is served.".to_owned(),
+    };
+    problem(path, Position::default(), &rule, &fix)
 }

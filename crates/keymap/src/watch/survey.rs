@@ -29,7 +29,9 @@ pub(super) struct Survey {
 }
 
 impl Survey {
+    /// A folder in which everybody may put files is none that can be listed.
     pub(super) fn begin(folder: &Path) -> io::Result<Self> {
+        custody::folder(folder)?;
         let entries = fs::read_dir(folder)?;
         Ok(Self {
             folder: folder.to_owned(),

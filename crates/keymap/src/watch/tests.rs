@@ -3,6 +3,7 @@
 //! Each begins with a poll interval of a minute, so that only events can make it pass; those that must do without
 //! events say so.
 
+mod custody;
 mod folder_itself;
 mod links;
 mod scene;

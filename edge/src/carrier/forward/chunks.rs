@@ -1,7 +1,7 @@
 //! Chunked transfer coding, read strictly: where it ends, and which of its bytes are payload.
 //!
-//! A well-formed coding can be passed on byte for byte; what is not well-formed is an error, since a client that reads
-//! it differently than we do would see another message.
+//! A well-formed coding can be passed on byte for byte, but for its trailers, which go no further; what is not well-formed
+//! is an error, since a client that reads it differently than we do would see another message.
 
 /// Longer sizes are no chunk of any server; they would overflow arithmetic somewhere.
 const SIZE_DIGITS_MAX: u8 = 15;
@@ -20,12 +20,16 @@ pub(super) struct Chunks {
     digits: u8,
     /// Bytes of extensions and trailers so far.
     line_bytes: u32,
+    /// Where in what was last read the trailers began; they began before it at 0.
+    trailers_at: Option<usize>,
 }
 
 #[derive(Debug, Default, Clone, Copy, PartialEq, Eq)]
 enum State {
     #[default]
     Size,
+    /// Blanks after a size: an extension may follow.
+    Blank,
     Extension,
     SizeLf,
     Payload,
@@ -33,6 +37,7 @@ enum State {
     PayloadLf,
     /// At the start of a trailer line.
     TrailerStart,
+    TrailerName,
     Trailer,
     TrailerLf,
     LastLf,
@@ -49,9 +54,20 @@ impl Chunks {
         self.state == State::Size && self.digits == 0
     }
 
+    /// How many of the `taken` bytes that were last read come before the trailers, and what stands for the line that ends
+    /// those. A trailer could say anything, also what only a head may say, to a client that mixes the two.
+    pub(super) fn without_trailers(&self, taken: usize) -> (usize, &'static [u8]) {
+        match self.trailers_at {
+            None => (taken, b""),
+            Some(at) if self.is_done() => (at, b"\r\n"),
+            Some(at) => (at, b""),
+        }
+    }
+
     /// Reads on. Returns how many bytes belong to this message: all of them, unless it ended among them.
     pub(super) fn feed(&mut self, bytes: &[u8], mut payload: impl FnMut(&[u8])) -> Result<usize, Malformed> {
         let mut at = 0;
+        self.trailers_at = self.trailers_at.map(|_| 0);
         while at < bytes.len() && self.state != State::Done {
             if self.state == State::Payload {
                 let left = usize::try_from(self.left).unwrap_or(usize::MAX);
@@ -64,6 +80,9 @@ impl Chunks {
                 }
             } else {
                 self.state = self.step(bytes[at])?;
+                if self.state == State::TrailerName && self.trailers_at.is_none() {
+                    self.trailers_at = Some(at);
+                }
                 at += 1;
             }
         }
@@ -73,7 +92,9 @@ impl Chunks {
     fn step(&mut self, byte: u8) -> Result<State, Malformed> {
         match (self.state, byte) {
             (State::Size, _) => self.size(byte),
-            (State::Extension, b'\r') => Ok(State::SizeLf),
+            (State::Blank | State::Extension, b'\r') => Ok(State::SizeLf),
+            (State::Blank, b' ' | b'\t') => self.line(byte, State::Blank),
+            (State::Blank, b';') => self.line(byte, State::Extension),
             (State::Extension, _) => self.line(byte, State::Extension),
             (State::SizeLf, b'\n') if self.left == 0 => Ok(State::TrailerStart),
             (State::SizeLf, b'\n') => Ok(State::Payload),
@@ -86,7 +107,8 @@ impl Chunks {
             (State::LastLf, b'\n') => Ok(State::Done),
             (State::Trailer, b'\r') => Ok(State::TrailerLf),
             (State::TrailerLf, b'\n') => Ok(State::TrailerStart),
-            (State::TrailerStart | State::Trailer, _) => self.line(byte, State::Trailer),
+            (State::TrailerStart | State::TrailerName, _) if is_token_byte(byte) => self.line(byte, State::TrailerName),
+            (State::TrailerName, b':') | (State::Trailer, _) => self.line(byte, State::Trailer),
             _ => Err(Malformed),
         }
     }
@@ -99,7 +121,8 @@ impl Chunks {
                 Ok(State::Size)
             }
             (b'\r', _) if self.digits > 0 => Ok(State::SizeLf),
-            (b';' | b' ' | b'\t', _) if self.digits > 0 => Ok(State::Extension),
+            (b';', _) if self.digits > 0 => Ok(State::Extension),
+            (b' ' | b'\t', _) if self.digits > 0 => Ok(State::Blank),
             _ => Err(Malformed),
         }
     }
@@ -113,6 +136,11 @@ impl Chunks {
             Err(Malformed)
         }
     }
+}
+
+/// What a field's name is made of (RFC 9110, 5.6.2).
+fn is_token_byte(byte: u8) -> bool {
+    byte.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(&byte)
 }
 
 #[cfg(test)]
@@ -140,6 +168,21 @@ mod tests {
     }
 
     #[test]
+    fn trailers_are_told_apart_however_the_bytes_are_cut() {
+        let whole = b"2\r\nhi\r\n0\r\nA: b\r\nContent-Length: 7\r\n\r\n";
+        for cut in 0..whole.len() {
+            let (mut chunks, mut passed) = (Chunks::default(), Vec::new());
+            for piece in [&whole[..cut], &whole[cut..]] {
+                let taken = chunks.feed(piece, |_| ()).expect("well-formed");
+                let (shown, closing) = chunks.without_trailers(taken);
+                passed.extend_from_slice(&piece[..shown]);
+                passed.extend_from_slice(closing);
+            }
+            assert_eq!(String::from_utf8_lossy(&passed), "2\r\nhi\r\n0\r\n\r\n", "cut at {cut}");
+        }
+    }
+
+    #[test]
     fn what_is_not_strict_is_malformed() {
         for bad in [
             &b"\r\n"[..],
@@ -153,6 +196,10 @@ mod tests {
             b"0\r\n\n",
             b"0\r\nA: b\nC",
             b"5;\x00\r\n",
+            b"5 x\r\n",
+            b"0\r\nno colon\r\n\r\n",
+            b"0\r\n: no name\r\n\r\n",
+            b"0\r\nA: b\r\n folded\r\n\r\n",
         ] {
             assert_eq!(read(&[bad]), Err(Malformed), "{:?}", String::from_utf8_lossy(bad));
         }

@@ -9,11 +9,12 @@ use std::sync::Arc;
 use std::task::{Context, Poll};
 use std::time::{Duration, Instant};
 
-use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use tokio::io::{AsyncRead, AsyncWrite, DuplexStream, ReadBuf};
 use tokio::net::TcpStream;
 
-use crate::tls::{Back, BackStream, Trust};
-use crate::upstream::Upstream;
+use super::bridge::{self, Shared};
+use crate::tls::{Back, BackStream, HTTP_2, Trust};
+use crate::upstream::{Http2, Upstream};
 
 /// llama-server closes an idle connection after 5 s; ours must have left the pool before.
 const IDLE_MAX: Duration = Duration::from_secs(4);
@@ -30,6 +31,8 @@ pub(crate) struct Connection {
 enum Io {
     Plain(TcpStream),
     Tls(Box<BackStream>),
+    /// A stream of a connection of HTTP/2. It serves one exchange.
+    Bridged(Box<DuplexStream>),
 }
 
 /// What a pooled connection is for. TLS connections are told apart by the name they were made for, and by whom was
@@ -38,6 +41,7 @@ enum Io {
 struct Place {
     address: SocketAddr,
     tls: Option<(Box<str>, Option<Arc<Trust>>)>,
+    http_2: Http2,
 }
 
 struct Idle {
@@ -79,11 +83,16 @@ impl Pool {
 pub(crate) struct Connections {
     tls: Arc<Back>,
     connect_timeout: Duration,
+    http_2: Shared<Place>,
 }
 
 impl Connections {
     pub(crate) fn new(tls: Arc<Back>, connect_timeout: Duration) -> Self {
-        Self { tls, connect_timeout }
+        Self {
+            tls,
+            connect_timeout,
+            http_2: Shared::new(),
+        }
     }
 
     /// An idle connection to this server that was alive a moment ago.
@@ -109,23 +118,53 @@ impl Connections {
     /// # Errors
     /// Where the server cannot be reached in time.
     pub(crate) async fn open(&self, server: &Upstream, address: SocketAddr) -> io::Result<Connection> {
+        if server.http_2() != Http2::Never
+            && let Some(sender) = self.http_2.get(&Place::of(server, address), Instant::now())
+        {
+            let io = Io::Bridged(Box::new(bridge::pipe(sender, server.tls())));
+            return Ok(Connection { io, reused: true });
+        }
         let most = server.times.dial.unwrap_or(self.connect_timeout);
         let connect = async {
             let stream = TcpStream::connect(address).await?;
             stream.set_nodelay(true)?;
-            if server.tls() {
-                let secured = Box::pin(self.tls.connect(stream, server.server_name(), server.trust()));
-                return Ok(Io::Tls(secured.await?));
+            if !server.tls() {
+                return match server.http_2() {
+                    Http2::Always => Box::pin(self.bridged(server, address, stream)).await,
+                    _ => io::Result::Ok(Io::Plain(stream)),
+                };
             }
-            io::Result::Ok(Io::Plain(stream))
+            let offers_http_2 = server.http_2() != Http2::Never;
+            let (name, trust) = (server.server_name(), server.trust());
+            let secured = Box::pin(self.tls.connect(stream, name, trust, offers_http_2)).await?;
+            match secured.get_ref().1.alpn_protocol() == Some(HTTP_2) {
+                true => Box::pin(self.bridged(server, address, secured)).await,
+                false => Ok(Io::Tls(secured)),
+            }
         };
         let timed_out = |_| io::Error::from(io::ErrorKind::TimedOut);
         let io = tokio::time::timeout(most, connect).await.map_err(timed_out)??;
         Ok(Connection { io, reused: false })
     }
 
+    /// The first stream of a new connection of HTTP/2, which others then share.
+    async fn bridged(
+        &self,
+        server: &Upstream,
+        address: SocketAddr,
+        io: impl AsyncRead + AsyncWrite + Unpin + Send + 'static,
+    ) -> io::Result<Io> {
+        let sender = bridge::begin(io).await?;
+        self.http_2
+            .put(Place::of(server, address), sender.clone(), Instant::now());
+        Ok(Io::Bridged(Box::new(bridge::pipe(sender, server.tls()))))
+    }
+
     /// Gives a connection back whose answer was read to its end.
     pub(super) fn keep(server: &Upstream, address: SocketAddr, connection: Connection, now: Instant) {
+        if matches!(connection.io, Io::Bridged(_)) {
+            return;
+        }
         POOL.with_borrow_mut(|pool| {
             pool.sweep(now);
             let kept = pool.places.entry(Place::of(server, address)).or_default();
@@ -147,6 +186,7 @@ impl Place {
             tls: server
                 .tls()
                 .then(|| (server.server_name().into(), server.trust().cloned())),
+            http_2: server.http_2(),
         }
     }
 }
@@ -163,6 +203,7 @@ impl Connection {
                     .poll_read(&mut cx, &mut ReadBuf::new(&mut byte))
                     .is_pending()
             }
+            Io::Bridged(_) => false,
         }
     }
 }
@@ -172,6 +213,7 @@ impl AsyncRead for Connection {
         match &mut self.get_mut().io {
             Io::Plain(stream) => Pin::new(stream).poll_read(cx, buf),
             Io::Tls(stream) => Pin::new(stream).poll_read(cx, buf),
+            Io::Bridged(stream) => Pin::new(stream).poll_read(cx, buf),
         }
     }
 }
@@ -181,6 +223,7 @@ impl AsyncWrite for Connection {
         match &mut self.get_mut().io {
             Io::Plain(stream) => Pin::new(stream).poll_write(cx, bytes),
             Io::Tls(stream) => Pin::new(stream).poll_write(cx, bytes),
+            Io::Bridged(stream) => Pin::new(stream).poll_write(cx, bytes),
         }
     }
 
@@ -188,6 +231,7 @@ impl AsyncWrite for Connection {
         match &mut self.get_mut().io {
             Io::Plain(stream) => Pin::new(stream).poll_flush(cx),
             Io::Tls(stream) => Pin::new(stream).poll_flush(cx),
+            Io::Bridged(stream) => Pin::new(stream).poll_flush(cx),
         }
     }
 
@@ -195,6 +239,7 @@ impl AsyncWrite for Connection {
         match &mut self.get_mut().io {
             Io::Plain(stream) => Pin::new(stream).poll_shutdown(cx),
             Io::Tls(stream) => Pin::new(stream).poll_shutdown(cx),
+            Io::Bridged(stream) => Pin::new(stream).poll_shutdown(cx),
         }
     }
 }

@@ -89,7 +89,7 @@ async fn both_ways(
         match event {
             Event::Read(read) => {
                 let filled = read.map_err(|_| Trouble::Cut)?;
-                let passed = passage.pass(filled.bytes(), client, exchange).await;
+                let passed = passage.pass(filled, client, exchange).await;
                 passed.map_err(|error| match error {
                     PassError::Client => Trouble::ClientGone,
                     PassError::Server => Trouble::Cut,

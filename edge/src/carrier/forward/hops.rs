@@ -1,8 +1,10 @@
 //! Headers that go no further than one connection, in both directions.
 
-/// Headers that concern one connection, and the framing, which is ours to write.
+use crate::rewrite::spells;
+
+/// Headers that concern one connection, and the framing, which is ours to write; with underscores too.
 pub(super) fn is_hop_by_hop(name: &[u8]) -> bool {
-    let is = |hop: &str| name.eq_ignore_ascii_case(hop.as_bytes());
+    let is = |hop: &str| spells(name, hop);
     match name.len() {
         2 => is("te"),
         7 => is("upgrade") || is("trailer"),
@@ -10,7 +12,8 @@ pub(super) fn is_hop_by_hop(name: &[u8]) -> bool {
         14 => is("content-length"),
         16 => is("proxy-connection"),
         17 => is("transfer-encoding"),
-        19 => is("proxy-authenticate") || is("proxy-authorization"),
+        18 => is("proxy-authenticate"),
+        19 => is("proxy-authorization"),
         _ => false,
     }
 }

@@ -25,13 +25,13 @@ pub(super) const STEP_BYTES: usize = 1 << 20;
 const BUDGET_BYTES: usize = 256 << 20;
 
 #[derive(Debug)]
-pub(super) struct Budget {
+pub(crate) struct Budget {
     left: AtomicUsize,
 }
 
 /// A share of the budget, given back when dropped.
 #[derive(Debug)]
-pub(super) struct Portion {
+pub(crate) struct Portion {
     budget: Arc<Budget>,
     bytes: usize,
 }
@@ -46,7 +46,7 @@ impl Default for Budget {
 
 impl Budget {
     /// `None` where so much is not left.
-    pub(super) fn take(self: &Arc<Self>, bytes: usize) -> Option<Portion> {
+    pub(crate) fn take(self: &Arc<Self>, bytes: usize) -> Option<Portion> {
         self.reserve(bytes).then(|| Portion {
             budget: self.clone(),
             bytes,

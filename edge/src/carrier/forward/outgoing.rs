@@ -20,6 +20,7 @@ use super::request::Request;
 use super::scratch::{self, Filled};
 use crate::error::Refusal;
 use crate::exchange::Exchange;
+use crate::rewrite::KeyLines;
 
 /// One read of a body takes so much.
 const PIECE_BYTES: usize = 64 * 1024;
@@ -141,8 +142,10 @@ impl Outgoing {
         wire.push(b' ');
         exchange.write_target(wire);
         wire.extend_from_slice(b" HTTP/1.1\r\n");
+        let mut keys = KeyLines::default();
         for (name, value) in request.lines() {
-            if !is_hop_by_hop(name) && !origin.owns(name) && !nominated.contains(name) {
+            let stays = is_hop_by_hop(name) || origin.owns(name) || nominated.contains(name);
+            if !stays && !keys.repeats(name, value) {
                 line(wire, name, value);
             }
         }

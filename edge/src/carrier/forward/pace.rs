@@ -10,8 +10,7 @@ use std::time::{Duration, Instant};
 
 use tokio::time::Sleep;
 
-/// What a window must bring: 500 bytes a second in the default one. A telephone in a tunnel stays above.
-const BYTES_A_SECOND_MIN: u64 = 500;
+use crate::carrier::rate::bytes_min;
 
 /// Waiting of ours beyond this makes the window begin anew.
 const OUR_WAIT_MAX: Duration = Duration::from_secs(1);
@@ -46,7 +45,7 @@ impl Pace {
             if timer.as_mut().poll(cx).is_pending() {
                 return Poll::Pending;
             }
-            if self.bytes < self.bytes_min() {
+            if self.bytes < bytes_min(window) {
                 return Poll::Ready(());
             }
             self.begin_anew();
@@ -62,10 +61,6 @@ impl Pace {
 
     fn begin_anew(&mut self) {
         (self.timer, self.bytes) = (None, 0);
-    }
-
-    fn bytes_min(&self) -> u64 {
-        (self.window.as_secs_f64() * BYTES_A_SECOND_MIN as f64).max(1.0) as u64
     }
 }
 

@@ -34,6 +34,11 @@ pub(super) async fn send_without_request(client: &mut Client, refusal: Refusal, 
     }
 }
 
+/// The same as bytes, for a connection that nobody will serve.
+pub(super) fn without_request(refusal: Refusal) -> Vec<u8> {
+    bytes(refusal, None, Terms::default())
+}
+
 fn bytes(refusal: Refusal, exchange: Option<&Exchange>, terms: Terms) -> Vec<u8> {
     let status = http::StatusCode::from_u16(refusal.status()).unwrap_or(http::StatusCode::BAD_GATEWAY);
     let body = refusal.body();
@@ -41,7 +46,8 @@ fn bytes(refusal: Refusal, exchange: Option<&Exchange>, terms: Terms) -> Vec<u8>
     // Writing to a vector cannot fail.
     let _ = write!(
         bytes,
-        "HTTP/1.1 {} {}\r\nContent-Type: application/json\r\nContent-Length: {}\r\n",
+        "HTTP/1.1 {} {}\r\nContent-Type: application/json\r\nX-Content-Type-Options: nosniff\r\n\
+         Content-Length: {}\r\n",
         status.as_u16(),
         status.canonical_reason().unwrap_or_default(),
         body.len()

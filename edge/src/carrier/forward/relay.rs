@@ -3,7 +3,7 @@
 use std::future::poll_fn;
 use std::io::{self, Write as _};
 use std::task::Poll;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use dialect::openai::stream::HideUsage;
 
@@ -14,6 +14,9 @@ use super::reply::{Form, Framing, Reply};
 use super::scratch::{self, Filled};
 use crate::exchange::Exchange;
 use crate::response_facts::ResponseFacts;
+
+/// Beyond this a read is worth its buffer while it is being kept.
+const COPIED_BYTES_MAX: usize = 16 * 1024;
 
 enum Event {
     Read(io::Result<Filled>),
@@ -32,12 +35,20 @@ pub(super) async fn relay(
     lost: &mut Option<Lost>,
 ) -> Result<(), PassError> {
     while !passage.ended {
-        let filled = match next(client, connection, read_timeout, lost).await {
+        let event = match exchange.comforts_after() {
+            None => next(client, connection, read_timeout, lost).await,
+            // Boxed: only streams that are to be comforted need the room.
+            Some(pause) => {
+                let patience = (pause, read_timeout);
+                Box::pin(next_with_comments(client, connection, passage, patience, lost)).await
+            }
+        };
+        let filled = match event {
             Event::Read(Ok(filled)) => filled,
             Event::ClientGone => return Err(PassError::Client),
             Event::Read(Err(_)) | Event::Timeout | Event::Lost => return Err(PassError::Server),
         };
-        passage.pass(filled.bytes(), client, exchange).await?;
+        passage.pass(filled, client, exchange).await?;
     }
     Ok(())
 }
@@ -66,6 +77,36 @@ async fn next(
     }
 }
 
+/// The comment that tells a client, and whatever stands between, that a silent stream is still there. Every reader of
+/// events passes it over.
+const COMMENT: &str = ": keep-alive\n\n";
+
+/// The same, with a comment to the client after each pause.
+async fn next_with_comments(
+    client: &mut Client,
+    connection: &mut Connection,
+    passage: &Passage,
+    (pause, read_timeout): (Duration, Option<Duration>),
+    lost: &mut Option<Lost>,
+) -> Event {
+    let silent_since = Instant::now();
+    loop {
+        let left = read_timeout.map(|limit| limit.saturating_sub(silent_since.elapsed()));
+        let is_last = left.is_some_and(|left| left <= pause);
+        let wait = left.map_or(pause, |left| left.min(pause));
+        match next(client, connection, Some(wait), lost).await {
+            Event::Timeout if !is_last => {}
+            event => return event,
+        }
+        let Some(comment) = passage.aside(COMMENT) else {
+            return next(client, connection, left.map(|left| left.saturating_sub(wait)), lost).await;
+        };
+        if client.send(comment.as_bytes()).await.is_err() {
+            return Event::ClientGone;
+        }
+    }
+}
+
 /// An answer whose head has been sent.
 pub(super) struct Passage {
     framing: Framing,
@@ -81,7 +122,21 @@ pub(super) struct Passage {
 struct Taken {
     /// Of the read's bytes, so many belong to this answer.
     bytes: usize,
+    /// Of those, so many are passed on where they pass as they came, and this behind them.
+    shown: usize,
+    closing: &'static [u8],
     ended: bool,
+}
+
+impl Taken {
+    fn all(bytes: usize, ended: bool) -> Self {
+        Self {
+            bytes,
+            shown: bytes,
+            closing: b"",
+            ended,
+        }
+    }
 }
 
 /// Why an answer broke off.
@@ -131,7 +186,9 @@ impl Passage {
         passage.note(&taken, first.bytes().len());
         // Its buffer goes back before a slow client is waited for.
         drop(first);
-        if exchange.response_ready(passage.ended).is_err() && Box::pin(exchange.wait_until_kept()).await.is_err() {
+        if exchange.response_in_turn(passage.ended).await.is_err()
+            && Box::pin(exchange.wait_until_kept()).await.is_err()
+        {
             exchange.response_was_none();
             return Err(NotBegun::NotKept);
         }
@@ -141,49 +198,64 @@ impl Passage {
     }
 
     /// Sends what one read brought; nothing is the end of the server's connection. Where the bytes pass as they came,
-    /// they are not copied first.
+    /// they are not copied first, unless they are few and are to be kept: then their buffer does not wait with them.
     pub(super) async fn pass(
         &mut self,
-        bytes: &[u8],
+        filled: Filled,
         client: &mut Client,
         exchange: &mut Exchange,
     ) -> Result<(), PassError> {
-        if bytes.is_empty() {
+        let bytes = filled.bytes();
+        let count = bytes.len();
+        if count == 0 {
             return self.server_closed(client, exchange).await;
         }
-        let taken = if self.form == Form::AsTheyCame {
+        let may_wait = exchange.is_kept() && count <= COPIED_BYTES_MAX;
+        let taken = if self.form == Form::AsTheyCame && !may_wait {
             let taken = self.measure(bytes, exchange).map_err(|Broken| PassError::Server)?;
             keep(exchange, &taken).await?;
             client
-                .send(&bytes[..taken.bytes])
+                .send(&bytes[..taken.shown])
                 .await
                 .map_err(|_| PassError::Client)?;
+            if !taken.closing.is_empty() {
+                client.send(taken.closing).await.map_err(|_| PassError::Client)?;
+            }
             taken
         } else {
-            let mut out = Vec::with_capacity(bytes.len() + 32);
+            let mut out = Vec::with_capacity(count + 32);
             let taken = self
                 .take(bytes, &mut out, exchange)
                 .map_err(|Broken| PassError::Server)?;
+            drop(filled);
             keep(exchange, &taken).await?;
             client.send(&out).await.map_err(|_| PassError::Client)?;
             taken
         };
-        self.note(&taken, bytes.len());
+        self.note(&taken, count);
         Ok(())
     }
 
     /// Puts an error event behind what was sent, where the client's framing has a place for it; the end stays missing.
     pub(super) async fn tell_error(&self, event: &str, client: &mut Client) {
-        let framed = match (&self.framing, self.form) {
-            (Framing::Chunked(chunks), Form::AsTheyCame) if chunks.is_between() => {
-                format!("{:x}\r\n{event}\r\n", event.len())
-            }
-            (_, Form::Chunked) => format!("{:x}\r\n{event}\r\n", event.len()),
-            (Framing::Chunked(_), Form::Payload) | (Framing::UntilClose, _) => event.to_owned(),
-            _ => return,
-        };
-        // Who has gone misses nothing.
-        let _ = client.send(framed.as_bytes()).await;
+        if let Some(framed) = self.aside(event) {
+            // Who has gone misses nothing.
+            let _ = client.send(framed.as_bytes()).await;
+        }
+    }
+
+    /// Something of the edge's own between two events, in the client's framing; `None` where that has no place for it.
+    fn aside(&self, text: &str) -> Option<String> {
+        let chunk = || Some(format!("{:x}\r\n{text}\r\n", text.len()));
+        match (&self.framing, self.form) {
+            (Framing::Empty, _) => None,
+            (_, Form::Chunked | Form::Shortened { chunked: true }) => chunk(),
+            (Framing::Chunked(chunks), Form::AsTheyCame) if chunks.is_between() => chunk(),
+            (_, Form::Shortened { chunked: false })
+            | (Framing::Chunked(_), Form::Payload)
+            | (Framing::UntilClose, _) => Some(text.to_owned()),
+            _ => None,
+        }
     }
 
     async fn server_closed(&mut self, client: &mut Client, exchange: &mut Exchange) -> Result<(), PassError> {
@@ -196,7 +268,7 @@ impl Passage {
             Form::Shortened { chunked } => self.show(Vec::new(), chunked, true, &mut last),
             Form::AsTheyCame | Form::Payload => {}
         }
-        let taken = Taken { bytes: 0, ended: true };
+        let taken = Taken::all(0, true);
         keep(exchange, &taken).await?;
         client.send(&last).await.map_err(|_| PassError::Client)?;
         (self.ended, self.keeps_connection) = (true, false);
@@ -219,20 +291,14 @@ impl Passage {
                         out.extend_from_slice(payload);
                     })
                     .map_err(|_| Broken)?;
-                Ok(Taken {
-                    bytes: taken,
-                    ended: chunks.is_done(),
-                })
+                Ok(Taken::all(taken, chunks.is_done()))
             }
             (Framing::UntilClose, Form::Chunked) if !bytes.is_empty() => {
                 exchange.response_chunk(bytes);
                 let _ = write!(out, "{:x}\r\n", bytes.len());
                 out.extend_from_slice(bytes);
                 out.extend_from_slice(b"\r\n");
-                Ok(Taken {
-                    bytes: bytes.len(),
-                    ended: false,
-                })
+                Ok(Taken::all(bytes.len(), false))
             }
             (_, Form::Shortened { chunked }) => {
                 let (mut shown, mut hide) = (Vec::with_capacity(bytes.len()), self.hide.take());
@@ -249,7 +315,8 @@ impl Passage {
             }
             _ => {
                 let taken = self.measure(bytes, exchange)?;
-                out.extend_from_slice(&bytes[..taken.bytes]);
+                out.extend_from_slice(&bytes[..taken.shown]);
+                out.extend_from_slice(taken.closing);
                 Ok(taken)
             }
         }
@@ -281,29 +348,26 @@ impl Passage {
     /// The same, with the payload among them.
     fn feed(&mut self, bytes: &[u8], mut payload: impl FnMut(&[u8])) -> Result<Taken, Broken> {
         match &mut self.framing {
-            Framing::Empty => Ok(Taken { bytes: 0, ended: true }),
+            Framing::Empty => Ok(Taken::all(0, true)),
             Framing::Length(left) => {
                 let taken = bytes.len().min(usize::try_from(*left).unwrap_or(usize::MAX));
                 *left -= taken as u64;
                 payload(&bytes[..taken]);
-                Ok(Taken {
-                    bytes: taken,
-                    ended: *left == 0,
-                })
+                Ok(Taken::all(taken, *left == 0))
             }
             Framing::Chunked(chunks) => {
-                let taken = chunks.feed(bytes, payload).map_err(|_| Broken)?;
+                let bytes = chunks.feed(bytes, payload).map_err(|_| Broken)?;
+                let (shown, closing) = chunks.without_trailers(bytes);
                 Ok(Taken {
-                    bytes: taken,
+                    bytes,
+                    shown,
+                    closing,
                     ended: chunks.is_done(),
                 })
             }
             Framing::UntilClose => {
                 payload(bytes);
-                Ok(Taken {
-                    bytes: bytes.len(),
-                    ended: false,
-                })
+                Ok(Taken::all(bytes.len(), false))
             }
         }
     }
@@ -311,7 +375,7 @@ impl Passage {
 
 /// What one read brought is kept before it is sent.
 async fn keep(exchange: &mut Exchange, taken: &Taken) -> Result<(), PassError> {
-    match exchange.response_ready(taken.ended) {
+    match exchange.response_in_turn(taken.ended).await {
         Ok(()) => Ok(()),
         // Boxed: a stream is not to hold room for what never happens.
         Err(_) => Box::pin(exchange.wait_until_kept())

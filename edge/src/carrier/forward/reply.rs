@@ -22,6 +22,9 @@ use crate::rewrite::{HSTS, UNBUFFERED, is_event_stream};
 const HEAD_BYTES_MAX: usize = 64 * 1024;
 const HEADERS_MAX: usize = 100;
 
+/// Interim answers before the final one: a server that says `102` each second of a long prefill stays below.
+const INTERIM_MAX: u16 = 1_000;
+
 /// What the edge adds to a head, as a rule: a longer request id than ours makes it grow once more.
 const ADDED_BYTES_MAX: usize = 256;
 
@@ -132,14 +135,17 @@ pub(super) struct Reader {
     pub(super) lost: Option<Lost>,
     /// The client asked for a WebSocket, so the server may switch.
     is_upgrade: bool,
+    /// So many heads were interim.
+    interim: u16,
 }
 
 enum Parsed {
     Incomplete,
-    /// 100 to 199, but for 101: `bytes` of it.
+    /// 100 to 199, but for 101: `bytes` of it, and `head` for the client.
     Interim {
         status: u16,
         bytes: usize,
+        head: Vec<u8>,
     },
     Final(FinalHead),
 }
@@ -185,6 +191,7 @@ impl Reader {
             timeout,
             lost,
             is_upgrade,
+            interim: 0,
         }
     }
 
@@ -263,7 +270,7 @@ impl Reader {
 
     /// Passes interim heads on.
     async fn interim_or_final(
-        &self,
+        &mut self,
         bytes: &[u8],
         client: &mut Client,
         exchange: &Exchange,
@@ -273,12 +280,14 @@ impl Reader {
             let rest = &bytes[passed..];
             match parse(rest, client.terms, exchange, self.is_upgrade).ok_or(ReplyError::Malformed)? {
                 Parsed::Incomplete => return Ok(Progress { passed, last: None }),
-                Parsed::Interim { status, bytes: head } => {
+                Parsed::Interim { .. } if self.interim == INTERIM_MAX => return Err(ReplyError::Malformed),
+                Parsed::Interim { status, bytes, head } => {
                     // The client was told to go on already, and HTTP/1.0 knows no interim answers.
                     if status != 100 && !client.terms.is_http_10 {
-                        client.send(&rest[..head]).await.map_err(|_| ReplyError::ClientGone)?;
+                        client.send(&head).await.map_err(|_| ReplyError::ClientGone)?;
                     }
-                    passed += head;
+                    passed += bytes;
+                    self.interim += 1;
                 }
                 Parsed::Final(last) => {
                     return Ok(Progress {
@@ -296,9 +305,9 @@ fn parse(bytes: &[u8], terms: Terms, exchange: &Exchange, is_upgrade: bool) -> O
     let mut headers = [httparse::EMPTY_HEADER; HEADERS_MAX];
     let mut response = httparse::Response::new(&mut headers);
     let head_bytes = match response.parse(bytes) {
-        Ok(httparse::Status::Complete(head_bytes)) => head_bytes,
+        Ok(httparse::Status::Complete(head_bytes)) if head_bytes <= HEAD_BYTES_MAX => head_bytes,
         Ok(httparse::Status::Partial) => return Some(Parsed::Incomplete),
-        Err(_) => return None,
+        Ok(_) | Err(_) => return None,
     };
     // Three digits are not yet a status.
     let status = response.code.filter(|status| *status >= 100)?;
@@ -307,12 +316,17 @@ fn parse(bytes: &[u8], terms: Terms, exchange: &Exchange, is_upgrade: bool) -> O
         return Some(Parsed::Interim {
             status,
             bytes: head_bytes,
+            head: interim_head(status, &response),
         });
     }
-    if is_switch && !is_upgrade {
+    if is_switch && !(is_upgrade && switches_to_websocket(response.headers)) {
         return None;
     }
-    let stated = Stated::of(response.headers, response.version? == 1)?;
+    let mut stated = Stated::of(response.headers, response.version? == 1)?;
+    if is_switch || status == 204 {
+        // These have no body and may not say otherwise (RFC 9110, 8.6): a client that believed it would wait for one.
+        stated.length = None;
+    }
     let framing = if terms.is_head || is_switch || matches!(status, 204 | 304) {
         Framing::Empty
     } else {
@@ -365,6 +379,28 @@ fn parse(bytes: &[u8], terms: Terms, exchange: &Exchange, is_upgrade: bool) -> O
         keeps_connection,
         ends_client,
     }))
+}
+
+/// Without what concerns the connection or a body: an interim answer has none, whatever it says.
+fn interim_head(status: u16, response: &httparse::Response<'_, '_>) -> Vec<u8> {
+    let mut head = format!("HTTP/1.1 {status} {}\r\n", response.reason.unwrap_or_default()).into_bytes();
+    let nominated = Nominated::of(connection_lines(response.headers));
+    for header in response.headers.iter() {
+        let name = header.name.as_bytes();
+        if !is_hop_by_hop(name) && !nominated.contains(name) {
+            line(&mut head, header.name, header.value);
+        }
+    }
+    head.extend_from_slice(b"\r\n");
+    head
+}
+
+/// Whatever else a server switched to, nobody asked for.
+fn switches_to_websocket(headers: &[httparse::Header<'_>]) -> bool {
+    let named = |header: &&httparse::Header<'_>| header.name.eq_ignore_ascii_case("upgrade");
+    let mut protocols = headers.iter().filter(named);
+    let only = protocols.next().filter(|_| protocols.next().is_none());
+    only.is_some_and(|protocol| protocol.value.trim_ascii().eq_ignore_ascii_case(b"websocket"))
 }
 
 fn form_for(framing: &Framing, terms: Terms, shortens: bool) -> Form {

@@ -104,13 +104,18 @@ impl Request {
             client,
             tls,
             method: &self.method,
-            target: &self.bytes[self.target.clone()],
+            target: self.target(),
             headers: &self.headers,
             content_length: match self.body.framing() {
                 Framing::Length(length) => Some(*length),
                 _ => None,
             },
         }
+    }
+
+    /// As it came.
+    pub(super) fn target(&self) -> &[u8] {
+        &self.bytes[self.target.clone()]
     }
 
     /// Every header as it came, in its order and spelling.
@@ -164,11 +169,32 @@ fn narrow(range: Range<usize>) -> Range<u32> {
 }
 
 fn check_host(headers: &HeaderMap, is_http_10: bool) -> Result<(), HeadError> {
-    match headers.get_all(header::HOST).iter().count() {
-        1 => Ok(()),
-        0 if is_http_10 => Ok(()),
+    let mut hosts = headers.get_all(header::HOST).iter();
+    match (hosts.next(), hosts.next()) {
+        (Some(host), None) if is_host(host.as_bytes()) => Ok(()),
+        (None, _) if is_http_10 => Ok(()),
         _ => Err(HeadError::Malformed),
     }
+}
+
+/// A name or address, and a port where there is one. A list, a path or a user in it is one host to some readers and
+/// another to others.
+fn is_host(value: &[u8]) -> bool {
+    let (name, port) = match value.strip_prefix(b"[") {
+        Some(rest) => {
+            let end = memchr::memchr(b']', rest).unwrap_or(0);
+            let is_address =
+                std::str::from_utf8(&rest[..end]).is_ok_and(|text| text.parse::<std::net::Ipv6Addr>().is_ok());
+            (is_address, rest.get(end + 1..).unwrap_or_default())
+        }
+        None => {
+            let (name, port) = value.split_at(memchr::memchr(b':', value).unwrap_or(value.len()));
+            let is_plain = |byte: &u8| byte.is_ascii_alphanumeric() || b"-._~".contains(byte);
+            (!name.is_empty() && name.iter().all(is_plain), port)
+        }
+    };
+    let is_port = |digits: &[u8]| digits.len() <= 5 && digits.iter().all(u8::is_ascii_digit);
+    name && (port.is_empty() || port.strip_prefix(b":").is_some_and(is_port))
 }
 
 fn framing(headers: &HeaderMap, is_http_10: bool) -> Result<Framing, HeadError> {

@@ -4,6 +4,7 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
+use bytes::Bytes;
 use tokio::net::TcpStream;
 
 use super::client::Client;
@@ -44,7 +45,10 @@ pub(super) async fn run(
         }
     };
     match accepted {
-        Ok(Accepted { stream, is_http_2 }) if is_http_2 => door.http_2.serve(stream, plane.timeouts.head).await,
+        Ok(Accepted { stream, is_http_2 }) if is_http_2 => {
+            let stream = Wire::Tls(stream);
+            door.http_2.serve(stream, Bytes::new(), plane.timeouts.head).await;
+        }
         Ok(Accepted { stream, .. }) => {
             let served = Box::pin(session::run(forwarder.clone(), Wire::Tls(stream), address, guest));
             drop(counted);

@@ -20,6 +20,7 @@ use super::client::Client;
 use super::request::{HeadError, Request};
 use super::scratch::Filled;
 use super::{Begun, Forwarder, refusal};
+use crate::carrier::pingora::Http2;
 use crate::crowd::Guest;
 use crate::error::Refusal;
 use crate::tls::Wire;
@@ -27,9 +28,11 @@ use crate::tls::Wire;
 /// A kept-alive client that says nothing for so long is let go; the SDKs' pools keep theirs for less.
 const IDLE_MAX: Duration = Duration::from_secs(75);
 
+/// While the edge stops, a connection whose answer has just ended is kept for so long.
+const LAST_WORD: Duration = Duration::from_millis(250);
+
 enum Event {
     Read(io::Result<Filled>),
-    Stopping,
     TooLate,
 }
 
@@ -45,18 +48,33 @@ pub(super) async fn run(forwarder: Arc<Forwarder>, stream: Wire, address: Socket
         Poll::Ready(())
     })
     .await;
-    while let Some(request) = next_request(&forwarder, &mut client, timer.as_mut()).await {
+    let mut is_first = true;
+    loop {
+        let request = match next_request(&forwarder, &mut client, timer.as_mut()).await {
+            Next::Request(request) => request,
+            // Only from its first byte on: what began as one protocol does not become the other.
+            Next::Http2 if is_first => return Box::pin(go_over(&forwarder, client)).await,
+            Next::Http2 => {
+                refuse(&forwarder, &mut client, Refusal::BadRequest).await;
+                break;
+            }
+            Next::Nothing => break,
+        };
+        is_first = false;
         if plane.pressure.is_high() {
             refuse(&forwarder, &mut client, Refusal::AtMemoryBound).await;
             break;
         }
-        let begun = Box::pin(forwarder.begin(&mut client, request)).await;
-        let goes_on = match begun {
+        let begin = Box::pin(first_aside(&forwarder, &mut client, request));
+        let goes_on = match plane.stop.listing(Instant::now(), None, begin).await {
             Begun::Ended { goes_on } => goes_on,
-            Begun::Answering(answering) => forwarder.pass_on(&mut client, answering).await,
+            Begun::Answering(answering) => {
+                let (since, router) = answering.of();
+                let pass_on = pin!(forwarder.pass_on(&mut client, answering));
+                plane.stop.listing(since, router, pass_on).await
+            }
         };
-        // A connection that answered its last request while we are stopping is not waited on for another.
-        if !goes_on || plane.stop.is_stopping() {
+        if !goes_on {
             break;
         }
     }
@@ -65,20 +83,52 @@ pub(super) async fn run(forwarder: Arc<Forwarder>, stream: Wire, address: Socket
     }
 }
 
-/// `None` where the connection has none to give: closed, silent, malformed (which is answered), or let go by a stop.
-async fn next_request(forwarder: &Forwarder, client: &mut Client, mut timer: Pin<&mut Sleep>) -> Option<Request> {
+#[expect(
+    clippy::large_enum_variant,
+    reason = "it is taken apart at once, and a box would be an allocation for each request"
+)]
+enum Next {
+    Request(Request),
+    /// The client speaks HTTP/2; what it said is unread.
+    Http2,
+    /// Closed, silent, malformed (which is answered), or let go by a stop.
+    Nothing,
+}
+
+/// What is answered aside, else what routes make of the request. The request is in here, and not in what waits for one.
+async fn first_aside(forwarder: &Forwarder, client: &mut Client, mut request: Request) -> Begun {
+    if let Some(aside) = &forwarder.aside
+        && let Some(goes_on) = aside.answer(client, &mut request, &forwarder.plane).await
+    {
+        return Begun::Ended { goes_on };
+    }
+    forwarder.begin(client, request).await
+}
+
+/// The connection goes on with the carrier of HTTP/2.
+async fn go_over(forwarder: &Forwarder, client: Client) {
+    if let Some(http_2) = &forwarder.http_2 {
+        let Client { stream, unread, .. } = client;
+        http_2.serve(stream, unread, forwarder.plane.timeouts.head).await;
+    }
+}
+
+async fn next_request(forwarder: &Forwarder, client: &mut Client, mut timer: Pin<&mut Sleep>) -> Next {
     let mut deadline = client.active_at + IDLE_MAX;
     let mut has_begun = false;
     let mut may_be_whole = !client.unread.is_empty();
     loop {
         if may_be_whole {
             match Request::take(&mut client.unread, &forwarder.plane.bounds.head) {
-                Ok(Some(request)) => return Some(request),
+                Ok(Some(request)) => return Next::Request(request),
                 Ok(None) if !has_begun => {
                     has_begun = true;
                     deadline = Instant::now() + forwarder.plane.timeouts.head;
                 }
                 Ok(None) => {}
+                Err(HeadError::Malformed) if forwarder.http_2.is_some() && Http2::is_begun(&client.unread) => {
+                    return Next::Http2;
+                }
                 Err(error) => return refuse(forwarder, client, refusal_of(error)).await,
             }
         }
@@ -87,8 +137,9 @@ async fn next_request(forwarder: &Forwarder, client: &mut Client, mut timer: Pin
             if let Poll::Ready(read) = client.poll_read(cx) {
                 return Poll::Ready(Event::Read(read));
             }
-            if !has_begun && forwarder.plane.stop.is_stopping() {
-                return Poll::Ready(Event::Stopping);
+            // Its client's next request may be on its way: it is answered, and told to be the last.
+            if let Some(until) = forwarder.plane.stop.idle_until().filter(|_| !has_begun) {
+                deadline = deadline.min(until.max(client.active_at + LAST_WORD));
             }
             poll_deadline(timer.as_mut(), deadline, cx).map(|()| Event::TooLate)
         });
@@ -101,14 +152,14 @@ async fn next_request(forwarder: &Forwarder, client: &mut Client, mut timer: Pin
                     || client.unread.len() >= forwarder.plane.bounds.head.bytes_max;
             }
             Event::TooLate if has_begun => return refuse(forwarder, client, Refusal::RequestTimeout).await,
-            _ => return None,
+            _ => return Next::Nothing,
         }
     }
 }
 
-async fn refuse(forwarder: &Forwarder, client: &mut Client, refusal: Refusal) -> Option<Request> {
+async fn refuse(forwarder: &Forwarder, client: &mut Client, refusal: Refusal) -> Next {
     Box::pin(refusal::send_without_request(client, refusal, &forwarder.plane)).await;
-    None
+    Next::Nothing
 }
 
 fn refusal_of(error: HeadError) -> Refusal {

@@ -53,6 +53,7 @@ pub(super) fn change(head: &mut ResponseHeader, exchange: &Exchange) -> Result<(
 fn head(refusal: Refusal, exchange: Option<&Exchange>, body_bytes: usize) -> Result<ResponseHeader> {
     let mut head = ResponseHeader::build(refusal.status(), Some(6))?;
     head.insert_header(header::CONTENT_TYPE, "application/json")?;
+    head.insert_header(header::X_CONTENT_TYPE_OPTIONS, "nosniff")?;
     head.insert_header(header::CONTENT_LENGTH, body_bytes)?;
     if let Some(exchange) = exchange {
         head.insert_header(X_REQUEST_ID, exchange.request_id())?;

@@ -12,6 +12,7 @@ use pingora_core::server::configuration::ServerConf;
 use pingora_proxy::{HttpProxy, http_proxy};
 
 use super::PingoraCarrier;
+use super::upload::Upload;
 use crate::drain::InFlight;
 use crate::plane::Plane;
 
@@ -44,6 +45,7 @@ impl Downstream {
             plane,
             entry_point,
             tls,
+            kept: Arc::default(),
         };
         Self {
             proxy: Arc::new(http_proxy(&Arc::new(conf), carrier)),
@@ -67,6 +69,13 @@ impl HttpServerApp for Downstream {
         session.set_pipelining_enabled(true);
         if session.is_http2() {
             session.set_write_timeout(Some(self.client_timeout));
+            let upload = Upload::begin(&mut session);
+            let served = self.proxy.process_new_http(session, stopping);
+            // Its stream is reset by being dropped, and the server's connection closed.
+            return tokio::select! {
+                served = served => served,
+                () = upload.too_slow(self.client_timeout) => None,
+            };
         }
         self.proxy.process_new_http(session, stopping).await
     }

@@ -2,19 +2,77 @@
 
 use std::net::{Ipv4Addr, SocketAddr};
 
+use bytes::Bytes;
 use http::header;
 use pingora_core::Result;
 use pingora_core::protocols::http::ServerSession;
 use pingora_http::{RequestHeader, ResponseHeader};
 
+use crate::config::HeadBounds;
+use crate::error::Refusal;
 use crate::exchange::Head;
 use crate::limits::standing::Standing;
-use crate::rewrite::is_event_stream;
+use crate::rewrite::{KeyLines, is_event_stream};
+
+/// What of a head is refused that pingora would pass on: more of it than is allowed, or a length that is not one number.
+pub(super) fn fault(request: &RequestHeader, bounds: &HeadBounds) -> Option<Refusal> {
+    let line =
+        |(name, value): (&http::HeaderName, &http::HeaderValue)| name.as_str().len() + value.len() + ": \r\n".len();
+    let is_too_large = request.headers.len() > bounds.fields_max
+        || request.headers.iter().any(|field| line(field) > bounds.line_bytes_max)
+        || request.raw_path().len() > bounds.line_bytes_max;
+    if is_too_large {
+        return Some(Refusal::HeadTooLarge);
+    }
+    let mut lengths = request.headers.get_all(header::CONTENT_LENGTH).iter();
+    let first = lengths.next()?;
+    let is_plain = !first.is_empty() && first.as_bytes().iter().all(u8::is_ascii_digit);
+    let has_coding = request.headers.contains_key(header::TRANSFER_ENCODING);
+    (!is_plain || has_coding || lengths.next().is_some()).then_some(Refusal::BadRequest)
+}
+
+/// A server may read the first of two lines with a key, or the last, or both joined.
+pub(super) fn keep_one_key_line_each(request: &mut RequestHeader) -> Result<()> {
+    for name in ["authorization", "x-api-key", "api-key", "x-goog-api-key"] {
+        let lines = request.headers.get_all(name);
+        if lines.iter().count() < 2 {
+            continue;
+        }
+        let mut keys = KeyLines::default();
+        let kept = lines
+            .iter()
+            .find(|line| !keys.repeats(name.as_bytes(), line.as_bytes()));
+        if let Some(kept) = kept.cloned() {
+            request.insert_header(name, kept)?;
+        }
+    }
+    Ok(())
+}
+
+/// With HTTP/2 a cookie comes in crumbs; with HTTP/1.1 it has one line (RFC 9113, 8.2.3).
+pub(super) fn join_cookies(request: &mut RequestHeader) -> Result<()> {
+    let crumbs: Vec<&[u8]> = request
+        .headers
+        .get_all(header::COOKIE)
+        .iter()
+        .map(|crumb| crumb.as_bytes())
+        .collect();
+    if crumbs.len() < 2 {
+        return Ok(());
+    }
+    let whole = http::HeaderValue::from_bytes(&crumbs.join(&b"; "[..]));
+    // What was made of values is one.
+    whole.map_or(Ok(()), |whole| request.insert_header(header::COOKIE, whole))
+}
 
 /// Calls `with` with the session's head.
 pub(super) fn of<T>(session: &ServerSession, tls: bool, with: impl FnOnce(&Head<'_>) -> T) -> T {
     let request = session.req_header();
-    let raw = session.to_h1_raw();
+    let raw = match request.uri.authority() {
+        // With HTTP/2 the host is `:authority`, which is what an absolute target is with HTTP/1.1.
+        Some(authority) if session.is_http2() && request.raw_path() != b"*" => absolute(request, authority),
+        _ => session.to_h1_raw(),
+    };
     with(&Head {
         client: client_address(session),
         tls,
@@ -40,6 +98,17 @@ pub(super) fn asks_for_websocket(request: &RequestHeader) -> bool {
     let mut protocols = request.headers.get_all(header::UPGRADE).iter();
     let only = protocols.next().filter(|_| protocols.next().is_none());
     only.is_some_and(|protocol| protocol.as_bytes().eq_ignore_ascii_case(b"websocket"))
+}
+
+/// From HTTP/2 to HTTP/2 the host is in the target alone, which is about to be replaced.
+pub(super) fn name_host(request: &mut RequestHeader) -> Result<()> {
+    if request.headers.contains_key(header::HOST) {
+        return Ok(());
+    }
+    match request.uri.authority().map(|authority| authority.as_str().to_owned()) {
+        Some(host) => request.insert_header(header::HOST, host),
+        None => Ok(()),
+    }
 }
 
 /// What the key has left, in place of what the server's own client has.
@@ -72,6 +141,18 @@ pub(super) fn unmeasured(head: &mut ResponseHeader) -> Result<()> {
         head.insert_header(header::TRANSFER_ENCODING, "chunked")?;
     }
     Ok(())
+}
+
+fn absolute(request: &RequestHeader, authority: &http::uri::Authority) -> Bytes {
+    let method = request.method.as_str();
+    let parts = [
+        method.as_bytes(),
+        b" https://",
+        authority.as_str().as_bytes(),
+        request.raw_path(),
+        b" \r\n",
+    ];
+    parts.concat().into()
 }
 
 /// The request target as it came: pingora drops a fragment, which we refuse.

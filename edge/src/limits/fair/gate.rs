@@ -99,11 +99,16 @@ impl FairQueue {
         }
     }
 
+    /// A slot where one is free and nobody waits for it.
+    pub(crate) fn take_free(self: &Arc<Self>, key: &Arc<str>, weight: u32) -> Option<FairSlot> {
+        let serving = self.inner.lock().take_free(key, weight)?;
+        Some(self.slot(serving))
+    }
+
     fn join(&self, key: &Arc<str>, weight: u32) -> Result<Entered, NoSlot> {
         let mut inner = self.inner.lock();
-        if inner.taken < inner.slots && inner.queue.is_empty() {
-            inner.taken += 1;
-            return Ok(Entered::Served(inner.queue.served_at_once(key, weight)));
+        if let Some(serving) = inner.take_free(key, weight) {
+            return Ok(Entered::Served(serving));
         }
         let ticket = match inner.queue.join(key, weight) {
             Joined::Waits(ticket) => ticket,
@@ -144,7 +149,20 @@ enum Entered {
     Waits(Ticket, oneshot::Receiver<Grant>),
 }
 
+impl FairSlot {
+    /// Whether it is one of these slots.
+    pub(crate) fn is_of(&self, gate: &Arc<FairQueue>) -> bool {
+        Arc::ptr_eq(&self.gate, gate)
+    }
+}
+
 impl Inner {
+    fn take_free(&mut self, key: &Arc<str>, weight: u32) -> Option<Serving> {
+        let is_free = self.taken < self.slots && self.queue.is_empty();
+        self.taken += usize::from(is_free);
+        is_free.then(|| self.queue.served_at_once(key, weight))
+    }
+
     fn serve(&mut self) {
         while self.taken < self.slots {
             let Some((ticket, serving)) = self.queue.next() else {

@@ -1,21 +1,20 @@
-//! The order in which waiting requests are served: start-time fair queueing over the time that slots are held.
+//! The order in which waiting requests are served: fair queueing over the time that slots are held.
 //!
-//! Every key has an account of the slot time it was given, divided by its weight; who waits is served in the order of
-//! these accounts. An account never lags behind the last one served, so a key that was idle has saved nothing up, and one
-//! that floods the queue only waits behind itself. How long a request will hold its slot is not known when it is served:
-//! it is charged what requests held of late, and corrected when it ends.
+//! Every key has an account of the slot time it was given, divided by its weight, and a line of requests that wait in the
+//! order they came. The key with the least on its account is served next. An account never lags behind the last one
+//! served when its key comes to wait, so a key that was idle has saved nothing up, and one that floods the queue only
+//! waits behind itself. How long a request will hold its slot is not known when it is served: it is charged what requests
+//! held of late, and corrected when it ends. Nothing is charged to those that wait: a guess that turns out wrong would
+//! stand in the order for as long as they do.
 //!
 //! Where the queue is full the longest line gives way: its last request is turned away for one of a key that has fewer.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{HashMap, VecDeque};
 use std::sync::Arc;
 
-/// A waiting request's place: when its key's account lets it start, then in order of arrival.
+/// A waiting request's number, in order of arrival.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub(crate) struct Ticket {
-    start: u64,
-    number: u64,
-}
+pub(crate) struct Ticket(u64);
 
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) enum Joined {
@@ -35,8 +34,9 @@ pub(crate) struct Serving {
 
 #[derive(Debug)]
 pub(crate) struct Queue {
-    waiting: BTreeMap<Ticket, Waiting>,
     accounts: HashMap<Arc<str>, Account>,
+    /// Whose they are.
+    waiting: HashMap<Ticket, Arc<str>>,
     waiting_max: usize,
     /// The account of whoever was served last.
     now: u64,
@@ -45,17 +45,12 @@ pub(crate) struct Queue {
     number: u64,
 }
 
-#[derive(Debug)]
-struct Waiting {
-    key: Arc<str>,
-    weight: u32,
-}
-
 #[derive(Debug, Default)]
 struct Account {
-    /// Slot time given and promised to those that wait, by weight.
+    /// Slot time given, by weight; of those that are being served, as it is guessed.
     until: u64,
-    waiting: usize,
+    /// With its weight.
+    line: VecDeque<(Ticket, u32)>,
     serving: usize,
 }
 
@@ -65,8 +60,8 @@ const USUAL_NS: u64 = 1_000_000_000;
 impl Queue {
     pub(crate) fn new(waiting_max: usize) -> Self {
         Self {
-            waiting: BTreeMap::new(),
             accounts: HashMap::new(),
+            waiting: HashMap::new(),
             waiting_max,
             now: 0,
             usual_ns: USUAL_NS,
@@ -79,7 +74,7 @@ impl Queue {
     }
 
     pub(crate) fn join(&mut self, key: &Arc<str>, weight: u32) -> Joined {
-        let mine = self.accounts.get(key).map_or(0, |account| account.waiting);
+        let mine = self.accounts.get(key).map_or(0, |account| account.line.len());
         let mut out = None;
         if self.waiting.len() >= self.waiting_max {
             let Some(last) = self.last_of_the_longest_line(mine + 1) else {
@@ -89,20 +84,13 @@ impl Queue {
             out = Some(last);
         }
         self.number += 1;
-        let cost = self.usual_ns / u64::from(weight.max(1));
+        let ticket = Ticket(self.number);
         let account = self.accounts.entry(key.clone()).or_default();
-        let start = account.until.max(self.now);
-        account.until = start.saturating_add(cost);
-        account.waiting += 1;
-        let ticket = Ticket {
-            start,
-            number: self.number,
-        };
-        let waiting = Waiting {
-            key: key.clone(),
-            weight: weight.max(1),
-        };
-        self.waiting.insert(ticket, waiting);
+        if account.line.is_empty() {
+            account.until = account.until.max(self.now);
+        }
+        account.line.push_back((ticket, weight.max(1)));
+        self.waiting.insert(ticket, key.clone());
         match out {
             None => Joined::Waits(ticket),
             Some(out) => Joined::InPlaceOf(ticket, out),
@@ -111,27 +99,27 @@ impl Queue {
 
     /// Whoever waits is forgotten; false where it did not.
     pub(crate) fn leave(&mut self, ticket: Ticket) -> bool {
-        let Some(Waiting { key, weight }) = self.waiting.remove(&ticket) else {
+        let Some(key) = self.waiting.remove(&ticket) else {
             return false;
         };
-        let cost = self.usual_ns / u64::from(weight);
         if let Some(account) = self.accounts.get_mut(&key) {
-            account.waiting -= 1;
-            account.until = account.until.saturating_sub(cost);
+            account.line.retain(|(waiting, _)| *waiting != ticket);
         }
         self.forget_settled(&key);
         true
     }
 
-    /// The next to be served.
+    /// The next to be served. All keys that wait are looked at: no more of them than requests may wait.
     pub(crate) fn next(&mut self) -> Option<(Ticket, Serving)> {
-        let (ticket, Waiting { key, weight }) = self.waiting.pop_first()?;
-        self.now = self.now.max(ticket.start);
+        let waiting = self.accounts.iter_mut().filter(|(_, account)| !account.line.is_empty());
+        let (key, account) = waiting.min_by_key(|(_, account)| (account.until, account.line.front().copied()))?;
+        let (ticket, weight) = account.line.pop_front()?;
+        self.now = self.now.max(account.until);
         let charged = self.usual_ns / u64::from(weight);
-        if let Some(account) = self.accounts.get_mut(&key) {
-            account.waiting -= 1;
-            account.serving += 1;
-        }
+        account.until = account.until.saturating_add(charged);
+        account.serving += 1;
+        self.waiting.remove(&ticket);
+        let key = key.clone();
         Some((ticket, Serving { key, weight, charged }))
     }
 
@@ -156,7 +144,9 @@ impl Queue {
     pub(crate) fn ended(&mut self, serving: &Serving, held_ns: u64) {
         let held = held_ns / u64::from(serving.weight);
         if let Some(account) = self.accounts.get_mut(&serving.key) {
-            account.until = account.until.saturating_sub(serving.charged).saturating_add(held);
+            let corrected = account.until.saturating_sub(serving.charged).saturating_add(held);
+            // Nor does it lag behind because a guess was too high: others came in by that guess, and would wait for it.
+            account.until = corrected.max(self.now);
             account.serving -= 1;
         }
         // An eighth of the news: a few long ones are not yet the usual.
@@ -166,7 +156,7 @@ impl Queue {
 
     /// An account that says nothing more than a new one would.
     fn forget_settled(&mut self, key: &Arc<str>) {
-        let idle = |account: &Account| account.waiting == 0 && account.serving == 0;
+        let idle = |account: &Account| account.line.is_empty() && account.serving == 0;
         // Accounts that are ahead are kept until all keys are idle: then there is nobody to be fair to.
         if self.waiting.is_empty() && self.accounts.values().all(idle) {
             self.accounts.clear();
@@ -180,14 +170,11 @@ impl Queue {
         }
     }
 
-    /// The last of the key that has most waiting, if that is more than `than`.
+    /// Of the key with most requests waiting, where those are more than this.
     fn last_of_the_longest_line(&self, than: usize) -> Option<Ticket> {
-        let (key, account) = self.accounts.iter().max_by_key(|(_, account)| account.waiting)?;
-        if account.waiting <= than {
-            return None;
-        }
-        let of_key = |(_, waiting): &(&Ticket, &Waiting)| waiting.key == *key;
-        self.waiting.iter().rev().find(of_key).map(|(ticket, _)| *ticket)
+        let longest = self.accounts.values().max_by_key(|account| account.line.len())?;
+        let (last, _) = longest.line.back()?;
+        (longest.line.len() > than).then_some(*last)
     }
 }
 
@@ -310,5 +297,30 @@ mod tests {
         queue.join(&one, 1);
         assert_eq!(served(&mut queue, 9), ["two", "one"]);
         assert!(queue.accounts.is_empty(), "nothing is kept of keys that are idle");
+    }
+
+    /// So many slots, keys that always wait, and requests far shorter than the first guess.
+    #[test]
+    fn what_was_guessed_before_anything_had_ended_starves_nobody() {
+        const MILLISECOND: u64 = SECOND / 1000;
+        let mut queue = Queue::new(1000);
+        let keys: [(Arc<str>, u32); 2] = [("gold".into(), 3), ("plain".into(), 1)];
+        let mut running: VecDeque<Serving> = (0..4).map(|_| queue.served_at_once(&keys[0].0, 3)).collect();
+        for (key, weight) in &keys {
+            for _ in 0..16 {
+                queue.join(key, *weight);
+            }
+        }
+        let mut gold = 0;
+        for _ in 0..400 {
+            let over = running.pop_front().expect("all slots are taken");
+            queue.ended(&over, 20 * MILLISECOND);
+            let (_, next) = queue.next().expect("both keep waiting");
+            let (key, weight) = keys.iter().find(|(key, _)| *key == next.key).expect("one of them");
+            gold += usize::from(*weight == 3);
+            queue.join(key, *weight);
+            running.push_back(next);
+        }
+        assert!((280..=320).contains(&gold), "{gold} of 400");
     }
 }

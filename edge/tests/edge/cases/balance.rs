@@ -134,9 +134,6 @@ fn dead_url() -> String {
 
 #[test]
 fn a_mirror_gets_its_percent_and_harms_nobody() {
-    if crate::CARRIER != edge::Carrier::Forwarder {
-        return;
-    }
     let main = Origin::answering("main");
     let mirror = Origin::scripted(|_, stream| {
         // Slow, and wrong.

@@ -161,27 +161,31 @@ fn a_small_exchange_is_kept_whole_and_without_its_key() {
 }
 
 #[test]
-fn a_small_exchange_costs_two_appends() {
+fn a_small_exchange_costs_one_append() {
     let origin = Origin::answering("ok");
     let scene = Scene::before(&origin);
-    scene.world.send(&post(BODY));
-    scene.only();
-    let metrics = scene.world.admin_get("/metrics").text();
-    // pingora-proxy sends heads before it has bodies.
+    let kept = |name: &str| {
+        let metrics = scene.world.admin_get("/metrics").text();
+        value_of(&metrics, &format!("conclave_edge_capture_{name}_total"))
+    };
+    // pingora-proxy sends heads before it has bodies. The journal's own thread may come between a request and its
+    // answer, which is one append more.
     let is_forwarder = crate::CARRIER == edge::Carrier::Forwarder;
-    let most = if is_forwarder { 2 } else { 4 };
-    let appends = value_of(&metrics, "conclave_edge_capture_appends_total");
-    assert!(appends <= most, "{appends} appends\n{metrics}");
-    assert_eq!(
-        value_of(&metrics, "conclave_edge_capture_records_total"),
-        5,
-        "{metrics}"
-    );
-    assert_eq!(
-        value_of(&metrics, "conclave_edge_capture_dropped_total"),
-        0,
-        "{metrics}"
-    );
+    let (most, least) = if is_forwarder { (2, 1) } else { (4, 3) };
+    let mut fewest = u64::MAX;
+    for exchange in 1..=100 {
+        let before = kept("appends");
+        scene.world.send(&post(BODY));
+        wait_for("an exchange to be kept", || kept("records") == 5 * exchange);
+        assert_eq!(kept("dropped"), 0);
+        let appends = kept("appends") - before;
+        assert!(appends <= most, "{appends} appends");
+        fewest = fewest.min(appends);
+        if fewest <= least {
+            return;
+        }
+    }
+    panic!("{fewest} appends for an exchange, each time");
 }
 
 fn value_of(metrics: &str, name: &str) -> u64 {
@@ -264,6 +268,8 @@ fn an_exchange_that_breaks_off_says_how() {
         let mut connection = scene.world.connect();
         connection.write(post(BODY).replace("/v1/chat/completions", path).as_bytes());
         connection.read_until(if path == "/dead" { "502" } else { "one" });
+        // Only one of two leaves: were the client to go while the server's cut is on its way, either could be seen first.
+        while path == "/cut" && !connection.is_closed() {}
         connection.close();
         let kept = scene.only();
         assert_eq!(

@@ -339,3 +339,66 @@ fn who_leaves_the_queue_is_forgotten() {
         in_flight("other") && in_flight("abuser")
     });
 }
+
+/// Holds what asks for `/held` until its client goes; answers all else with its name.
+fn holding(name: &'static str) -> Origin {
+    Origin::scripted(move |seen, stream| {
+        if seen.line().contains("/held") {
+            until_closed(stream);
+            return false;
+        }
+        let answer = format!("HTTP/1.1 200 OK\r\nContent-Length: {}\r\n\r\n{name}", name.len());
+        stream.write_all(answer.as_bytes()).is_ok()
+    })
+}
+
+#[test]
+fn a_service_below_others_is_waited_for_by_itself() {
+    let (bounded, free) = (holding("bounded"), holding("free"));
+    let file = format!(
+        "http:\n  routers:\n    a: {{rule: Key(`a`), service: both}}\n    b: {{rule: Key(`b`), service: either}}\n  services:\n    \
+         both: {{failover: {{service: bounded, fallback: free}}}}\n    \
+         either: {{weighted: {{services: [{{name: bounded, weight: 0}}, {{name: free}}]}}}}\n    \
+         bounded: {{loadBalancer: {{maxInFlight: 1, servers: [{{url: \"{}\"}}]}}}}\n    \
+         free: {{loadBalancer: {{servers: [{{url: \"{}\"}}]}}}}\n",
+        bounded.url, free.url
+    );
+    let world = World::start(&[("a.yml", &file)]);
+    let mut holder = world.connect();
+    holder.write(get("a").replace("/v1/x", "/held").as_bytes());
+    bounded.wait_for_requests(1);
+    // The other way to a service that is not bounded is open.
+    assert_eq!(world.send(&get("b")).text(), "free");
+    let mut waiter = world.connect();
+    waiter.write(get("a").as_bytes());
+    holder.close();
+    assert_eq!(waiter.answer(false).text(), "bounded");
+    let metrics = world.admin_get("/metrics").text();
+    assert!(
+        metrics.contains("conclave_edge_queue_wait_seconds_count{router=\"a\"} 2"),
+        "{metrics}"
+    );
+}
+
+#[test]
+fn a_slot_is_free_once_its_service_was_left_for_another() {
+    let broken = Origin::scripted(|_, _| false);
+    let free = holding("free");
+    let file = format!(
+        "http:\n  routers:\n    a: {{rule: Key(`a`), service: both}}\n  services:\n    \
+         both: {{failover: {{service: bounded, fallback: free}}}}\n    \
+         bounded: {{loadBalancer: {{maxInFlight: 1, passiveHealthCheck: {{maxFailedAttempts: 1000}}, servers: [{{url: \"{}\"}}]}}}}\n    \
+         free: {{loadBalancer: {{servers: [{{url: \"{}\"}}]}}}}\n",
+        broken.url, free.url
+    );
+    let world = World::start(&[("a.yml", &file)]);
+    let mut holders = Vec::new();
+    for number in 1..=3 {
+        let mut holder = world.connect();
+        holder.write(get("a").replace("/v1/x", "/held").as_bytes());
+        // Each was tried at the bounded one first, whose slot is free again although the request is not over.
+        free.wait_for_requests(number);
+        holders.push(holder);
+    }
+    assert!(broken.seen().len() >= 3);
+}

@@ -132,3 +132,116 @@ fn an_unbounded_body_is_not_gathered() {
     let answer = post(&two.world, &"x".repeat(1001));
     assert_eq!((answer.status, answer.code().as_str()), (413, "request_too_large"));
 }
+
+fn posted(path: &str, kind: &str, body: &str) -> String {
+    format!(
+        "POST {path} HTTP/1.1\r\nHost: edge\r\nx-api-key: sk\r\nContent-Type: {kind}\r\nContent-Length: {}\r\n\r\n{body}",
+        body.len()
+    )
+}
+
+fn form(fields: &[(&str, &str)]) -> String {
+    let part = |(name, value): &(&str, &str)| {
+        format!("--XX\r\nContent-Disposition: form-data; name=\"{name}\"\r\n\r\n{value}\r\n")
+    };
+    fields.iter().map(part).collect::<String>() + "--XX--\r\n"
+}
+
+const FORM: &str = "multipart/form-data; boundary=XX";
+
+#[test]
+fn a_path_or_a_form_may_name_the_model() {
+    let two = two_models(Bounds::default());
+    for model in ["small", "large"] {
+        for (path, kind, body) in [
+            (
+                format!("/v1beta/models/{model}:generateContent"),
+                "application/json",
+                "{}".to_owned(),
+            ),
+            (
+                format!("/v1beta/models/{model}:streamGenerateContent?alt=sse"),
+                "application/json",
+                "{}".to_owned(),
+            ),
+            (
+                format!("/openai/deployments/{model}/chat/completions"),
+                "application/json",
+                "{}".to_owned(),
+            ),
+            (
+                "/v1/audio/transcriptions".to_owned(),
+                FORM,
+                form(&[("file", "RIFF"), ("model", model)]),
+            ),
+        ] {
+            let answer = two.world.send(&posted(&path, kind, &body));
+            assert_eq!((answer.status, answer.text().as_str()), (200, model), "{path}");
+        }
+    }
+    let twice = form(&[("model", "small"), ("model", "large")]);
+    let answer = two.world.send(&posted("/v1/audio/transcriptions", FORM, &twice));
+    assert_eq!((answer.status, answer.code().as_str()), (400, "duplicate_model"));
+    let answer = two.world.send(&posted(
+        "/v1beta/models/large%3AgenerateContent",
+        "application/json",
+        "{}",
+    ));
+    assert_eq!((answer.status, answer.code().as_str()), (400, "bad_path"));
+}
+
+#[test]
+fn what_a_key_may_use_holds_for_paths_and_forms_too() {
+    let origin = Origin::answering("ok");
+    let file = crate::harness::limited::limited(&origin.url, &[("models", "{allow: [small], alias: {tiny: small}}")]);
+    let world = World::start(&[("a.yml", &file)]);
+    let gemini = |model: &str| {
+        posted(
+            &format!("/v1beta/models/{model}:generateContent"),
+            "application/json",
+            "{}",
+        )
+    };
+    let azure = |model: &str, body: &str| {
+        posted(
+            &format!("/openai/deployments/{model}/chat/completions"),
+            "application/json",
+            body,
+        )
+    };
+    let heard = |model: &str| posted("/v1/audio/transcriptions", FORM, &form(&[("model", model)]));
+    for (request, expected) in [
+        (gemini("small"), 200),
+        (gemini("tiny"), 200),
+        (gemini("large"), 403),
+        (azure("tiny", r#"{"model":"tiny"}"#), 200),
+        (azure("small", r#"{"model":"large"}"#), 403),
+        (azure("large", r#"{"model":"small"}"#), 403),
+        (heard("tiny"), 200),
+        (heard("large"), 403),
+        (posted("/v1/audio/transcriptions", FORM, &form(&[("file", "x")])), 403),
+    ] {
+        assert_eq!(world.send(&request).status, expected, "{request}");
+    }
+    let seen = origin.seen();
+    let asked: Vec<String> = seen
+        .iter()
+        .map(|it| {
+            format!(
+                "{} {}",
+                it.line().split(' ').nth(1).unwrap_or_default(),
+                String::from_utf8_lossy(&it.body)
+            )
+        })
+        .collect();
+    assert_eq!(
+        asked,
+        [
+            "/v1beta/models/small:generateContent {}".to_owned(),
+            "/v1beta/models/small:generateContent {}".to_owned(),
+            r#"/openai/deployments/small/chat/completions {"model":"small"}"#.to_owned(),
+            format!("/v1/audio/transcriptions {}", form(&[("model", "small")])),
+        ],
+        "an alias is replaced wherever it stands"
+    );
+}

@@ -81,7 +81,15 @@ impl Connection {
 
     /// Whether the other side has closed, with nothing more to come.
     pub(crate) fn is_closed(&mut self) -> bool {
-        self.pending.is_empty() && self.read_some().is_empty()
+        !self.has_more()
+    }
+
+    /// Waits until the other side has said something, or closed.
+    pub(crate) fn has_more(&mut self) -> bool {
+        if self.pending.is_empty() {
+            self.pending = self.read_some();
+        }
+        !self.pending.is_empty()
     }
 
     pub(crate) fn shut_down(&self, how: Shutdown) {

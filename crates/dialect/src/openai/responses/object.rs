@@ -4,7 +4,7 @@ use bytes::Bytes;
 
 use super::echo::Echo;
 use super::item::{Item, Kind};
-use crate::chat::{ChatResponse, Finish, Part, Usage};
+use crate::chat::{ChatResponse, Cost, Finish, Part, Usage};
 use crate::error::{Failure, FailureKind};
 use crate::json::write::{self, Object};
 use crate::openai::request::arguments_or_none;
@@ -165,4 +165,5 @@ fn write_usage(usage: &Usage, total: u64, to: &mut Object<'_>) {
         to.field("reasoning_tokens", &usage.reasoning.unwrap_or(0)).end()
     });
     to.field("total_tokens", &total);
+    to.opt("cost", &usage.cost.map(Cost::amount));
 }

@@ -1,11 +1,11 @@
-//! rateLimit, inFlightReq, tokenLimit, validity, models.
+//! rateLimit, inFlightReq, fairShare, tokenLimit, validity, models.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
 use super::super::value;
-use crate::mapping::{CountedTokens, InFlightReq, MiddlewareKind, Models, RateLimit, TokenLimit, Validity};
+use crate::mapping::{CountedTokens, FairShare, InFlightReq, MiddlewareKind, Models, RateLimit, TokenLimit, Validity};
 use document::{Field, Fields, Report, Schema, Support, entries, shown_field, text};
 
 const OWN_COUNTS: Support = Support::Ignored("the edge keeps its own counts.");
@@ -56,6 +56,19 @@ pub(super) fn in_flight_req(field: Field<'_>, owner: &str, report: &mut Report<'
     let amount = value::required(fields.take("amount"), owner, at, "amount", fix, report)?;
     let amount = value::whole(amount, 1, report)?;
     Some(MiddlewareKind::InFlightReq(InFlightReq { amount }))
+}
+
+const FAIR_SHARE: Schema = &[("weight", Support::Read)];
+
+pub(super) fn fair_share(field: Field<'_>, owner: &str, report: &mut Report<'_>) -> Option<MiddlewareKind> {
+    /// A share of a thousandth is none: whoever is to have so little gets a limit.
+    const WEIGHT_MAX: u32 = 1000;
+    let at = field.position;
+    let mut fields = Fields::of(field.node, FAIR_SHARE, owner, report)?;
+    let fix = "Write for example `weight: 3`.";
+    let weight = value::required(fields.take("weight"), owner, at, "weight", fix, report)?;
+    let weight = value::count(weight, 1, WEIGHT_MAX, report)?;
+    Some(MiddlewareKind::FairShare(FairShare { weight }))
 }
 
 const TOKEN_LIMIT: Schema = &[

@@ -33,7 +33,11 @@ pub(super) fn check(field: Field<'_>, owner: &str, report: &mut Report<'_>) -> O
     let interval = period(&mut fields, "interval", Duration::from_secs(30), report);
     let unhealthy_interval = period(&mut fields, "unhealthyInterval", interval, report);
     let timeout = period(&mut fields, "timeout", Duration::from_secs(5), report);
-    let schemes = [("http", UrlScheme::Http), ("https", UrlScheme::Https)];
+    let schemes = [
+        ("http", UrlScheme::Http),
+        ("https", UrlScheme::Https),
+        ("h2c", UrlScheme::H2c),
+    ];
     let fix = "Write for example `path: /health`.";
     let path = value::required(fields.take("path"), &whose, at, "path", fix, report)
         .and_then(|field| probe_path(field, report));

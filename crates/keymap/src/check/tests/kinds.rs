@@ -5,8 +5,8 @@ use std::time::Duration;
 
 use super::{check_text, services};
 use crate::mapping::{
-    Buffering, Capture, CaptureLoss, CaptureMode, CountedTokens, InFlightReq, KeySource, Mapping, MiddlewareKind,
-    RateLimit, Retry, ServiceKind, Strategy, TokenLimit,
+    Buffering, Capture, CaptureLoss, CaptureMode, CountedTokens, FairShare, InFlightReq, KeySource, Mapping,
+    MiddlewareKind, RateLimit, Retry, ServiceKind, Strategy, TokenLimit,
 };
 use document::{Position, Severity};
 
@@ -55,6 +55,10 @@ fn defaults_are_traefiks() {
         (
             "inFlightReq: {amount: 4}",
             MiddlewareKind::InFlightReq(InFlightReq { amount: 4 }),
+        ),
+        (
+            "fairShare: {weight: 3}",
+            MiddlewareKind::FairShare(FairShare { weight: 3 }),
         ),
         (
             "tokenLimit: {amount: 5}",
@@ -239,6 +243,9 @@ fn mistakes() -> Vec<Case> {
         (m("rateLimit: {§sourceCriterion: {}}"), Warning, "sourceCriterion", "router as a whole", ""),
         (m("§inFlightReq: {}"), Error, "", "needs `amount`", "amount: 4"),
         (m("inFlightReq: {amount: §0}"), Error, "0", "from 1", ""),
+        (m("§fairShare: {}"), Error, "", "needs `weight`", "weight: 3"),
+        (m("fairShare: {weight: §0}"), Error, "0", "from 1", ""),
+        (m("fairShare: {weight: §1001}"), Error, "1001", "to 1000", ""),
         (m("§tokenLimit: {}"), Error, "", "needs `amount`", ""),
         (m("tokenLimit: {amount: 1, count: §both}"), Error, "a text of 4", "few words", "`input`"),
         (m("§validity: {}"), Error, "", "`notBefore` or `notAfter`", ""),
@@ -302,7 +309,6 @@ fn mistakes() -> Vec<Case> {
         (services("      mirroring: {service: a, mirrors: [{name: b, percent: §101}]}\n"), Error, "101", "from 0 to 100", ""),
         (transport("forwardingTimeouts: {dialTimeout: §soon}"), Error, "a text of 4", "duration", ""),
         (transport("§peerCertURI: x"), Error, "peerCertURI", "something else", "serverName"),
-        (transport("§disableHTTP2: true"), Warning, "disableHTTP2", "HTTP/1.1", ""),
     ]
 }
 

@@ -140,7 +140,7 @@ fn field<'t>(node: &Node<'t>, name: &str) -> Value<'t> {
 fn shape(node: &Node<'_>) -> String {
     match &node.value {
         Value::Null => "~".into(),
-        Value::Scalar(text) => format!("{text:?}"),
+        Value::Scalar(text) => format!("{:?}", &**text),
         Value::List(items) => format!("[{}]", items.iter().map(shape).collect::<Vec<_>>().join(",")),
         Value::Map(entries) => {
             let entries: Vec<_> = entries

@@ -21,6 +21,13 @@ pub struct InFlightReq {
     pub amount: u64,
 }
 
+/// What a router's requests weigh where they wait for a service's slots with those of other routers.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct FairShare {
+    /// Never 0; a router without one weighs 1.
+    pub weight: u32,
+}
+
 /// So many tokens a period.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct TokenLimit {

@@ -289,6 +289,42 @@ fn a_transport_that_changes_reaches_the_services_that_name_it() {
 }
 
 #[test]
+fn services_to_be_watched_are_those_that_usable_routers_lead_to() {
+    let mut compiler = Compiler::new(None);
+    let names = |compiler: &mut Compiler| -> Vec<String> {
+        let (table, _) = compiler.table();
+        table.watched().iter().map(|it| it.name.to_string()).collect()
+    };
+    let checked = "{loadBalancer: {healthCheck: {path: /health}, servers: [{url: 'http://a:1'}]}}";
+    compiler.set(
+        "a.yml",
+        Some(services(&format!(
+            "    direct: {checked}\n    unused: {checked}\n    plain: {{loadBalancer: {{servers: [{{url: 'http://a:1'}}]}}}}\n    \
+             below: {{failover: {{service: plain, fallback: direct}}}}\n    \
+             cached: {{loadBalancer: {{strategy: prefix, servers: [{{url: 'http://a:1'}}, {{url: 'http://b:1'}}]}}}}\n"
+        ))),
+    );
+    compiler.set(
+        "b.yml",
+        Some(routers(&[
+            ("r", "direct", ""),
+            ("s", "plain", ""),
+            ("broken", "direct", "nowhere"),
+        ])),
+    );
+    assert_eq!(names(&mut compiler), ["direct"]);
+    compiler.set("b.yml", Some(routers(&[("r", "below", ""), ("s", "cached", "")])));
+    assert_eq!(names(&mut compiler), ["below", "cached"]);
+    compiler.set(
+        "a.yml",
+        Some(services(
+            "    below: {loadBalancer: {servers: [{url: 'http://a:1'}]}}\n",
+        )),
+    );
+    assert_eq!(names(&mut compiler), [""; 0]);
+}
+
+#[test]
 fn whose_origins_may_call_is_known_without_a_key() {
     let mut compiler = Compiler::new(None);
     let names = |compiler: &mut Compiler| -> Vec<String> {

@@ -43,15 +43,15 @@ fn publish(scene: &Scene, version: &str, files: &[(&str, String)]) {
 #[test]
 fn any_link_between_may_be_swapped() {
     let scene = Scene::new(&[]);
-    for (version, key) in [("v1", "one"), ("v2", "two")] {
-        fs::create_dir(scene.outside(version)).unwrap();
-        fs::write(scene.outside(version).join("a.yml"), good(key)).unwrap();
+    for (version, key) in [("..v1", "one"), ("..v2", "two")] {
+        fs::create_dir(scene.path(version)).unwrap();
+        fs::write(scene.path(version).join("a.yml"), good(key)).unwrap();
     }
-    symlink(scene.outside("v1"), scene.path("current")).unwrap();
+    symlink(scene.path("..v1"), scene.path("current")).unwrap();
     symlink("current/a.yml", scene.path("a.yml")).unwrap();
     let scene = scene.start();
     assert_eq!(scene.served("one"), Served::Forwarded);
-    symlink(scene.outside("v2"), scene.path("next")).unwrap();
+    symlink(scene.path("..v2"), scene.path("next")).unwrap();
     fs::rename(scene.path("next"), scene.path("current")).unwrap();
     scene.until("the link's new target is served", |now| {
         served(now, "two") == Served::Forwarded
@@ -62,15 +62,17 @@ fn any_link_between_may_be_swapped() {
 #[test]
 fn a_file_that_changes_without_an_event_is_found_by_the_survey() {
     let scene = Scene::new(&[]).poll_every(Duration::from_millis(50));
-    fs::write(scene.outside("target"), good("one")).unwrap();
-    symlink(scene.outside("target"), scene.path("a.yml")).unwrap();
+    let target = scene.path("..elsewhere").join("target");
+    fs::create_dir(scene.path("..elsewhere")).unwrap();
+    fs::write(&target, good("one")).unwrap();
+    symlink(&target, scene.path("a.yml")).unwrap();
     let scene = scene.start();
     assert_eq!(scene.served("one"), Served::Forwarded);
-    fs::write(scene.outside("target"), good("two")).unwrap();
+    fs::write(&target, good("two")).unwrap();
     scene.until("the target's text is served", |now| {
         served(now, "two") == Served::Forwarded
     });
-    fs::remove_file(scene.outside("target")).unwrap();
+    fs::remove_file(&target).unwrap();
     scene.until("a link to nothing is no file", |now| now.files.is_empty());
 }
 

@@ -1,4 +1,4 @@
-//! A folder's keys as `list` shows them: pure, from one reading of the folder.
+//! A folder's keys as `conclave key list` and `/admin/keys` show them: pure, from one reading of the folder.
 //!
 //! A row is a router that asks for a key. The router that a rotation leaves for the old key is no row of its own while
 //! its key's router is there: it is that row's `rotation`.
@@ -8,42 +8,43 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
-use keymap::edit::OLD_SUFFIX;
-use keymap::{
-    CountedTokens, FileStatus, Middleware, MiddlewareKind, Problem, Router, Severity, Snapshot, Validity, ValidityState,
-};
+use document::{Problem, Severity};
 use serde::Serialize;
 
+use super::OLD_SUFFIX;
 use super::time::rfc3339;
+use crate::key::KeyHash;
+use crate::mapping::{CountedTokens, Middleware, MiddlewareKind, Router, Validity, ValidityState};
+use crate::watch::{FileStatus, Snapshot};
 
 /// Of a chain of chains; the table reports cycles.
 const CHAIN_DEPTH_MAX: usize = 32;
 
-#[derive(Debug, Serialize)]
-pub(super) struct Row {
-    pub(super) name: Arc<str>,
-    pub(super) service: Arc<str>,
+#[derive(Debug, Clone, Serialize)]
+pub struct KeyRow {
+    pub name: Arc<str>,
+    pub service: Arc<str>,
     /// How many keys open it; `None`: its rule accepts keys by a pattern.
-    pub(super) keys: Option<usize>,
+    pub keys: Option<usize>,
     /// The beginnings of the keys' SHA-256.
-    pub(super) fingerprints: Vec<String>,
-    pub(super) state: State,
+    pub fingerprints: Vec<String>,
+    pub state: KeyState,
     /// Why it is broken.
-    pub(super) problem: Option<String>,
-    pub(super) limits: Vec<Limit>,
+    pub problem: Option<String>,
+    pub limits: Vec<KeyLimit>,
     /// `None`: any.
-    pub(super) models: Option<Vec<String>>,
-    pub(super) valid_from: Option<String>,
-    pub(super) expires_at: Option<String>,
-    pub(super) rotation: Option<OldKey>,
-    pub(super) file: Arc<str>,
-    pub(super) line: u32,
-    pub(super) last_used_at: Option<String>,
+    pub models: Option<Vec<String>>,
+    pub valid_from: Option<String>,
+    pub expires_at: Option<String>,
+    pub rotation: Option<OldKey>,
+    pub file: Arc<str>,
+    pub line: u32,
+    pub last_used_at: Option<String>,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "snake_case")]
-pub(super) enum State {
+pub enum KeyState {
     Ok,
     Expired,
     NotYetValid,
@@ -53,9 +54,9 @@ pub(super) enum State {
     Shadowed,
 }
 
-#[derive(Debug, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 #[serde(tag = "kind", rename_all = "snake_case")]
-pub(super) enum Limit {
+pub enum KeyLimit {
     Requests {
         average: u64,
         period_ms: u64,
@@ -72,23 +73,24 @@ pub(super) enum Limit {
 }
 
 /// The key before this one.
-#[derive(Debug, Serialize)]
-pub(super) struct OldKey {
-    pub(super) old_key_until: Option<String>,
-    pub(super) old_key_state: State,
-    pub(super) fingerprint: Option<String>,
-    pub(super) file: Arc<str>,
+#[derive(Debug, Clone, Serialize)]
+pub struct OldKey {
+    pub old_key_until: Option<String>,
+    pub old_key_state: KeyState,
+    pub fingerprint: Option<String>,
+    pub file: Arc<str>,
 }
 
 /// What rows are made of.
-pub(super) struct Facts<'a> {
-    pub(super) folder: &'a Path,
-    pub(super) snapshot: &'a Snapshot,
-    pub(super) last_uses: &'a BTreeMap<String, SystemTime>,
-    pub(super) now: SystemTime,
+pub struct KeyFacts<'a> {
+    pub folder: &'a Path,
+    pub snapshot: &'a Snapshot,
+    pub last_uses: &'a BTreeMap<String, SystemTime>,
+    pub now: SystemTime,
 }
 
-pub(super) fn rows(facts: &Facts<'_>) -> Vec<Row> {
+/// Every router that asks for a key, by name.
+pub fn keys(facts: &KeyFacts<'_>) -> Vec<KeyRow> {
     let reading = Reading::of(facts);
     let keyed = reading
         .routers
@@ -103,7 +105,7 @@ pub(super) fn rows(facts: &Facts<'_>) -> Vec<Row> {
 }
 
 struct Reading<'a> {
-    facts: &'a Facts<'a>,
+    facts: &'a KeyFacts<'a>,
     /// In the order in which they win their names.
     routers: Vec<(&'a FileStatus, &'a Router)>,
     winners: HashMap<&'a str, (&'a FileStatus, &'a Router)>,
@@ -111,7 +113,7 @@ struct Reading<'a> {
 }
 
 impl<'a> Reading<'a> {
-    fn of(facts: &'a Facts<'a>) -> Self {
+    fn of(facts: &'a KeyFacts<'a>) -> Self {
         let files = facts.snapshot.files.iter();
         let mappings: Vec<_> = files
             .filter_map(|file| Some((&**file, file.mapping.as_deref()?)))
@@ -141,11 +143,11 @@ impl<'a> Reading<'a> {
         stem.is_some_and(|name| self.winners.contains_key(name)) && *file.name == *format!("{}.yml", router.name)
     }
 
-    fn row(&self, (file, router): (&'a FileStatus, &'a Router)) -> Row {
+    fn row(&self, (file, router): (&'a FileStatus, &'a Router)) -> KeyRow {
         let kinds = self.kinds(router);
         let pins = router.rule.pins();
         let (state, problem) = self.state(file, router, &kinds);
-        Row {
+        KeyRow {
             name: Arc::clone(&router.name),
             service: Arc::clone(&router.service),
             keys: pins.as_ref().map(Vec::len),
@@ -190,26 +192,26 @@ impl<'a> Reading<'a> {
         }
     }
 
-    fn state(&self, file: &FileStatus, router: &Router, kinds: &[&MiddlewareKind]) -> (State, Option<String>) {
+    fn state(&self, file: &FileStatus, router: &Router, kinds: &[&MiddlewareKind]) -> (KeyState, Option<String>) {
         let wins = self
             .winners
             .get(&*router.name)
             .is_some_and(|(winner, _)| winner.name == file.name);
         if !wins {
-            return (State::Shadowed, None);
+            return (KeyState::Shadowed, None);
         }
         if let Some(problem) = self.broken(file, router) {
-            return (State::Broken, Some(problem.rule.clone()));
+            return (KeyState::Broken, Some(problem.rule.clone()));
         }
         let states: Vec<_> = validities(kinds)
             .map(|validity| validity.state(self.facts.now))
             .collect();
         let state = if states.contains(&ValidityState::Expired) {
-            State::Expired
+            KeyState::Expired
         } else if states.contains(&ValidityState::NotYet) {
-            State::NotYetValid
+            KeyState::NotYetValid
         } else {
-            State::Ok
+            KeyState::Ok
         };
         (state, None)
     }
@@ -243,7 +245,7 @@ impl<'a> Reading<'a> {
 const FINGERPRINTS_MAX: usize = 8;
 
 /// Enough to tell keys of one folder apart by eye, too little to search for a weak one.
-fn fingerprint(key: keymap::KeyHash) -> String {
+fn fingerprint(key: KeyHash) -> String {
     key.to_hex()[..8].to_owned()
 }
 
@@ -258,15 +260,15 @@ fn ends(kinds: &[&MiddlewareKind]) -> Option<SystemTime> {
     validities(kinds).filter_map(|validity| validity.ends).min()
 }
 
-fn limit(kind: &MiddlewareKind) -> Option<Limit> {
+fn limit(kind: &MiddlewareKind) -> Option<KeyLimit> {
     match kind {
-        MiddlewareKind::RateLimit(limit) if limit.average > 0 => Some(Limit::Requests {
+        MiddlewareKind::RateLimit(limit) if limit.average > 0 => Some(KeyLimit::Requests {
             average: limit.average,
             period_ms: milliseconds(limit.period),
             burst: limit.burst,
         }),
-        MiddlewareKind::InFlightReq(limit) => Some(Limit::Concurrent { amount: limit.amount }),
-        MiddlewareKind::TokenLimit(limit) => Some(Limit::Tokens {
+        MiddlewareKind::InFlightReq(limit) => Some(KeyLimit::Concurrent { amount: limit.amount }),
+        MiddlewareKind::TokenLimit(limit) => Some(KeyLimit::Tokens {
             amount: limit.amount,
             period_ms: milliseconds(limit.period),
             count: match limit.count {

@@ -2,54 +2,73 @@
 
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
-use anyhow::{Context as _, Result, bail};
+use super::error::EditError;
 
 /// Ten centuries: beyond it, what was typed is a slip, and RFC 3339 ends.
 const AHEAD_MAX: Duration = Duration::from_secs(1_000 * 366 * 86_400);
 
 /// When a key ends, from `30d`, `2027-01-01` (with that day, as `validity` has it) or `2027-01-01T12:00:00Z`.
-pub(super) fn expiry(typed: &str, now: SystemTime) -> Result<String> {
+///
+/// # Errors
+/// Where it is none of these, over already, or beyond a thousand years.
+pub fn expiry(typed: &str, now: SystemTime) -> Result<String, EditError> {
     let at = match humantime::parse_duration(typed) {
-        Ok(after) => now + bounded(after).with_context(|| format!("--expires: {typed:?}"))?,
-        Err(_) => moment(typed).with_context(|| {
-            format!(
-                "--expires: {typed:?} is no duration (30d, 12h), date (2027-01-01) or UTC time (2027-01-01T12:00:00Z)"
+        Ok(after) => now + bounded(after, typed)?,
+        Err(_) => moment(typed).ok_or_else(|| {
+            refused(
+                "A key's end is a duration, a date or a time in UTC.",
+                typed,
+                "Write it as 30d, 12h, 2027-01-01 or 2027-01-01T12:00:00Z.",
             )
         })?,
     };
-    if at <= now {
-        bail!("--expires: {typed:?} is over already; name a time to come");
+    let ahead = at.duration_since(now).unwrap_or_default();
+    if ahead.is_zero() {
+        return Err(refused(
+            "A key ends in time to come; this is over already.",
+            typed,
+            "Name a later time.",
+        ));
     }
-    bounded(at.duration_since(now)?).with_context(|| format!("--expires: {typed:?}"))?;
+    bounded(ahead, typed)?;
     Ok(rfc3339(at))
 }
 
 /// Until when an old key works.
-pub(super) fn end_of_grace(typed: &str, now: SystemTime) -> Result<String> {
-    let grace = humantime::parse_duration(typed)
-        .with_context(|| format!("--grace: {typed:?} is no duration; write it as 24h, 30m or 7d"))?;
-    Ok(rfc3339(
-        now + bounded(grace).with_context(|| format!("--grace: {typed:?}"))?,
-    ))
+///
+/// # Errors
+/// Where it is no duration, or beyond a thousand years.
+pub fn end_of_grace(typed: &str, now: SystemTime) -> Result<String, EditError> {
+    let rule = "How long the old key still works is a duration.";
+    let grace = humantime::parse_duration(typed).map_err(|_| refused(rule, typed, "Write it as 24h, 30m or 7d."))?;
+    Ok(rfc3339(now + bounded(grace, typed)?))
 }
 
-fn moment(typed: &str) -> Result<SystemTime> {
+fn moment(typed: &str) -> Option<SystemTime> {
     const DAY: Duration = Duration::from_secs(86_400);
-    let midnight = humantime::parse_rfc3339(&format!("{typed}T00:00:00Z"));
+    let midnight = humantime::parse_rfc3339(&format!("{typed}T00:00:00Z")).ok();
     midnight
         .map(|begin| begin + DAY)
-        .or_else(|_| Ok(humantime::parse_rfc3339(typed)?))
+        .or_else(|| humantime::parse_rfc3339(typed).ok())
 }
 
-fn bounded(duration: Duration) -> Result<Duration> {
+fn bounded(duration: Duration, typed: &str) -> Result<Duration, EditError> {
     if duration > AHEAD_MAX {
-        bail!("that is more than a thousand years");
+        return Err(refused(
+            "A key ends within a thousand years.",
+            typed,
+            "Name an earlier time.",
+        ));
     }
     Ok(duration)
 }
 
+fn refused(rule: &str, typed: &str, fix: &str) -> EditError {
+    EditError::new(rule, typed.escape_debug().take(100).collect::<String>(), fix)
+}
+
 /// Rounded up: what was asked for is granted in full.
-pub(super) fn rfc3339(at: SystemTime) -> String {
+pub fn rfc3339(at: SystemTime) -> String {
     let since = at.duration_since(UNIX_EPOCH).unwrap_or_default();
     let seconds = since.as_secs() + u64::from(since.subsec_nanos() > 0);
     humantime::format_rfc3339_seconds(UNIX_EPOCH + Duration::from_secs(seconds)).to_string()

@@ -1,0 +1,4 @@
+//! `edge::fuzzing::heads` says what holds.
+#![no_main]
+
+libfuzzer_sys::fuzz_target!(|input: &[u8]| edge::fuzzing::heads(input));
