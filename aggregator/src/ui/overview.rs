@@ -72,7 +72,7 @@ fn figures(state: &AppState, series: &Series) -> Markup {
         dl.figures {
             (parts::figure("Backends up", &format!("{up} of {}", view.backends.len()), ""))
             (parts::figure("Running now", &format::whole(u64::from(in_flight)), "through the aggregator"))
-            (parts::figure("Requests", &format::short(total.requests as f64), ""))
+            (parts::figure("Requests", &format::short(total.requests as f64), "of clients"))
             (parts::figure("Tokens", &tokens, "read and written"))
             (parts::figure(first, &mean, "on average"))
             (parts::figure("Errors", &format::percent(total.errors, total.requests), &format::whole(total.errors)))

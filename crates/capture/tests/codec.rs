@@ -147,7 +147,8 @@ proptest! {
 
     #[test]
     fn a_payload_cut_short_is_never_taken_for_the_whole(begun in begun(), cut: proptest::sample::Index) {
-        let begun = begun.borrowed();
+        // What comes last must not be what is assumed where nothing is said: a full one without headers ends with that.
+        let begun = Begun { mode: Mode::Metadata, ..begun.borrowed() };
         let mut payload = Vec::new();
         begun.encode(&mut payload);
         let cut = cut.index(payload.len());

@@ -17,7 +17,7 @@
 //! to keep at one moment hands all of them in, then settles each, and pays for one write. What nobody settles, the syncing
 //! thread writes within a tenth of a second.
 //!
-//! There is one lock around one `write`, and not a segment for each thread. `examples/cost.rs` measures both: encoding
+//! There is one lock around one `write`, and not a segment for each thread. `examples/journal_cost.rs` measures both: encoding
 //! and write take about a microsecond together, and as much is written each second either way by as many threads as
 //! there are processors; lanes only shorten the wait for a holder that lost its processor. They would cost readers a
 //! merge and consumers a cursor of many parts, and a disk that stalls would hold every thread in its own write rather

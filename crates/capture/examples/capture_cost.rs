@@ -3,7 +3,7 @@
 //!
 //! In time of this thread's on a processor, as the kernel counts it: what else the machine does is not in it.
 //!
-//! `cargo run --release -p capture --example cost [FOLDER]`
+//! `cargo run --release -p capture --example capture_cost [FOLDER]`
 
 use std::path::PathBuf;
 use std::sync::Arc;

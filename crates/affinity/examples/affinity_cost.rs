@@ -1,4 +1,4 @@
-//! What one request costs the index: `cargo run --release -p affinity --example cost`.
+//! What one request costs the index: `cargo run --release -p affinity --example affinity_cost`.
 
 use std::hint::black_box;
 use std::time::{Duration, Instant};

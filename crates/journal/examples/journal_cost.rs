@@ -1,6 +1,6 @@
 //! What an append costs, from one thread and from several, with one lock and with a lane for each; what reading costs.
 //!
-//! `cargo run --release -p journal --example cost [FOLDER]`
+//! `cargo run --release -p journal --example journal_cost [FOLDER]`
 
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
