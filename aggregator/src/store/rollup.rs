@@ -43,7 +43,8 @@ pub(super) fn count_held(
     Ok(())
 }
 
-/// In the sums that outlive it.
+/// In the sums that outlive it. What was made for another exchange (a council's calls, the aggregator's part of a keyed
+/// request) is work of a model and of a server; nobody asked for it a second time.
 pub(super) fn count_usage(
     transaction: &Transaction<'_>,
     exchange: &NewExchange,
@@ -54,15 +55,12 @@ pub(super) fn count_usage(
     if is_one_model_too_many(transaction, names.model, day)? {
         names.model = words.number(transaction, Some(words::OTHERS))?;
     }
-    for (kind, name) in [
-        (ALL, words::NONE),
-        (BY_KEY, names.key),
-        (BY_MODEL, names.model),
-        (BY_BACKEND, names.backend),
-    ] {
-        add(transaction, exchange, kind, name, day)?;
+    if exchange.parent.is_none() {
+        add(transaction, exchange, ALL, words::NONE, day)?;
+        add(transaction, exchange, BY_KEY, names.key, day)?;
     }
-    Ok(())
+    add(transaction, exchange, BY_MODEL, names.model, day)?;
+    add(transaction, exchange, BY_BACKEND, names.backend, day)
 }
 
 fn is_one_model_too_many(transaction: &Transaction<'_>, model: i64, day: i64) -> rusqlite::Result<bool> {

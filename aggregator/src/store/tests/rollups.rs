@@ -107,6 +107,21 @@ async fn usage_is_by_key_model_backend_and_day_and_takes_days_and_names() {
 }
 
 #[tokio::test]
+async fn what_was_made_for_another_exchange_is_work_of_a_model_and_no_further_request_of_the_key() {
+    let place = Place::new();
+    let store = place.open();
+    let mut made = batch(10..12).to_vec();
+    made[1].parent = Some(made[0].id);
+    made[1].asked.key = made[0].asked.key.clone();
+    store.commit(made.into(), None).await.unwrap();
+    assert_eq!(usage(&store, UsageBy::Key, |_| {}).await, [group("alice", 1, 10)]);
+    let days = usage(&store, UsageBy::Day, |_| {}).await;
+    assert_eq!(days.iter().map(|(_, exchanges, _)| exchanges).sum::<u64>(), 1);
+    let models = usage(&store, UsageBy::Model, |_| {}).await;
+    assert_eq!(models, [group("heavy", 1, 11), group("mistral", 1, 10)]);
+}
+
+#[tokio::test]
 async fn what_nobody_counted_is_no_zero() {
     let place = Place::new();
     let store = place.open();
