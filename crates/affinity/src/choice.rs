@@ -91,19 +91,25 @@ impl Policy {
         let field = Field::of(candidates)?;
         let rank = |c: &Candidate| self.rank(c);
         let least = field.first(|a, b| field.busier(a, b))?;
-        let best = field.first(|a, b| rank(b).cmp(&rank(a)).then_with(|| field.busier(a, b)))?;
+        let is_too_far = |c: &Candidate| self.is_too_far_ahead(&field, c, least);
+        // Of two equally busy, the larger is ahead by more requests: it may be beyond the bound where the smaller is not.
+        let nearest = |a: &Candidate, b: &Candidate| {
+            let by_cache_and_work = rank(b).cmp(&rank(a)).then_with(|| field.busier(a, b));
+            by_cache_and_work.then_with(|| is_too_far(a).cmp(&is_too_far(b)))
+        };
+        let best = field.first(|a, b| nearest(a, b).then_with(|| b.held.branches.cmp(&a.held.branches)))?;
         let (session, bytes) = rank(best);
         let reason = if (session, bytes) == (false, 0) {
             Reason::Miss
         } else if !session && self.wants_copy(&field, best) {
             Reason::Spread { bytes }
-        } else if self.is_too_far_ahead(&field, best, least) {
+        } else if is_too_far(best) {
             Reason::Spill { bytes }
         } else {
             Reason::Hit { bytes, session }
         };
         let (position, by_turn) = match reason {
-            Reason::Hit { .. } => field.take(turn, |a, b| rank(b).cmp(&rank(a)).then_with(|| field.busier(a, b))),
+            Reason::Hit { .. } => field.take(turn, nearest),
             Reason::Spread { .. } => field.take(turn, |a, b| field.busier(a, b).then_with(|| rank(a).cmp(&rank(b)))),
             Reason::Spill { .. } => field.take(turn, |a, b| {
                 field.busier(a, b).then_with(|| Reverse(rank(a)).cmp(&Reverse(rank(b))))

@@ -229,6 +229,27 @@ fn equals_take_turns_by_weight() {
 }
 
 #[test]
+fn of_two_equally_busy_that_hold_it_the_one_within_the_bound_is_chosen() {
+    let policy = Policy {
+        ahead_max: 3,
+        ratio_percent_max: 100,
+        ..POLICY
+    };
+    let small = session(server(3, 0));
+    let large = weight(3, session(server(9, 0)));
+    for turn in 0..4 {
+        let choice = policy.choose(&[small, server(0, 0), large], turn);
+        assert_eq!(choice.map(|choice| choice.position), Some(0), "at turn {turn}");
+        let choice = policy.choose(&[large, server(0, 0)], turn);
+        assert_eq!(
+            choice.map(|choice| choice.position),
+            Some(1),
+            "nobody is within it, at turn {turn}"
+        );
+    }
+}
+
+#[test]
 fn branches_per_copy_of_zero_copies_nothing() {
     let policy = Policy {
         branches_per_copy: 0,
