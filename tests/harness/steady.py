@@ -38,8 +38,8 @@ async def serve(reader, writer):
             for _ in range(LARGE_PIECES):
                 writer.write(PIECE)
                 await writer.drain()
-    except (asyncio.IncompleteReadError, ConnectionError):
-        pass
+    except (asyncio.IncompleteReadError, ConnectionError, asyncio.CancelledError):
+        pass  # The client is gone, or the server ends.
     finally:
         writer.close()
 
