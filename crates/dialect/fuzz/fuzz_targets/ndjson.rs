@@ -5,16 +5,13 @@ use dialect::StreamError;
 use dialect::ndjson::Lines;
 use libfuzzer_sys::fuzz_target;
 
-fuzz_target!(|input: &[u8]| {
-    let Some((step, bytes)) = input.split_first() else {
-        return;
-    };
+fuzz_target!(|bytes: &[u8]| {
     let (mut splitter, mut lines) = (Lines::new(), Vec::new());
     let mut each = |line: &[u8]| -> Result<(), StreamError> {
         lines.push(line.to_vec());
         Ok(())
     };
-    for chunk in bytes.chunks(usize::from(*step).max(1)) {
+    for chunk in bytes.chunks(oracle::step(bytes)) {
         splitter.push(chunk, &mut each).expect("inputs are far below the bound");
     }
     splitter.finish(&mut each).expect("inputs are far below the bound");
