@@ -17,6 +17,8 @@ RUN groupadd --system --gid 10001 conclave \
     && useradd --system --uid 10001 --gid conclave --home-dir /var/lib/conclave --shell /usr/sbin/nologin conclave \
     && install -d -o conclave -g conclave -m 0750 /var/lib/conclave \
     && install -d -g conclave -m 2750 /etc/conclave /etc/conclave/mappings
+# For servers and collectors that are reached by https; this image brings none of its own.
+COPY --from=build /etc/ssl/certs/ca-certificates.crt /etc/ssl/certs/ca-certificates.crt
 COPY --from=build /out/conclave /usr/local/bin/conclave
 COPY --chmod=0755 scripts/create-mapping.sh /usr/local/bin/create-mapping.sh
 COPY --chmod=0755 scripts/docker-health.sh /usr/local/bin/docker-health.sh

@@ -6,6 +6,7 @@ from types import SimpleNamespace
 import pytest
 
 from harness.conclave import Aggregator, Edge
+from harness.crowd import Loop, Server
 from harness.mapping import keyed
 
 # By the server's alias.
@@ -70,6 +71,37 @@ def start_edge(tmp_path):
 def edge(start_edge):
     """An edge without an aggregator on an empty folder."""
     return start_edge()
+
+
+@pytest.fixture
+def loop():
+    with Loop() as loop:
+        yield loop
+
+
+@pytest.fixture
+def server(loop):
+    """Streams a word every tenth of a second, until it is told to finish."""
+    return Server(loop, pace=0.1)
+
+
+@pytest.fixture
+def crowded(request, tmp_path, server):
+    """Starts edges that lead the KEYS of the test's module to `server`. What they still have at the end is cut."""
+    folder = tmp_path / "mappings"
+    folder.mkdir()
+    for name, key in request.module.KEYS.items():
+        (folder / f"{name}.yml").write_text(keyed(name, key, server.url))
+    started = []
+
+    def start(*flags):
+        started.append(Edge(folder, tmp_path, *flags))
+        return started[-1]
+
+    yield start
+    for edge in started:
+        edge.process.child.kill()
+        edge.stop()
 
 
 def pytest_report_header():

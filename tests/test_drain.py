@@ -5,43 +5,15 @@ import signal
 import socket
 import time
 
-import httpx
 import pytest
 
-from harness.conclave import Edge, drop_in
-from harness.crowd import Loop, Server, Streams
+from harness.conclave import drop_in
+from harness.crowd import Streams
 from harness.mapping import keyed
 from harness.process import eventually
 
+# Of `crowded`.
 KEYS = {"alice": "key-of-alice", "bob": "key-of-bob"}
-
-
-@pytest.fixture
-def loop():
-    with Loop() as loop:
-        yield loop
-
-
-@pytest.fixture
-def server(loop):
-    return Server(loop, pace=0.1)
-
-
-@pytest.fixture
-def edge(tmp_path, server):
-    (tmp_path / "mappings").mkdir()
-    for name, key in KEYS.items():
-        (tmp_path / "mappings" / f"{name}.yml").write_text(keyed(name, key, server.url))
-    started = []
-
-    def start(*flags):
-        started.append(Edge(tmp_path / "mappings", tmp_path, *flags))
-        return started[-1]
-
-    yield start
-    for one in started:
-        one.process.child.kill()
-        one.stop()
 
 
 def streams(loop, edge):
@@ -59,8 +31,8 @@ def refuses(edge):
         return True
 
 
-def test_sigterm_finishes_every_stream_and_says_what_it_waits_for(loop, server, edge):
-    edge = edge()
+def test_sigterm_finishes_every_stream_and_says_what_it_waits_for(loop, server, crowded):
+    edge = crowded()
     opened = streams(loop, edge)
     edge.process.child.send_signal(signal.SIGTERM)
     eventually(lambda: refuses(edge), what="a closed door")
@@ -76,8 +48,8 @@ def test_sigterm_finishes_every_stream_and_says_what_it_waits_for(loop, server, 
     assert edge.process.child.wait(20) == 0
 
 
-def test_the_drain_time_out_cuts_and_says_so(loop, server, edge):
-    edge = edge("--drain-timeout", "1")
+def test_the_drain_time_out_cuts_and_says_so(loop, server, crowded):
+    edge = crowded("--drain-timeout", "1")
     opened = streams(loop, edge)
     began = time.monotonic()
     edge.process.child.send_signal(signal.SIGTERM)
@@ -87,8 +59,8 @@ def test_the_drain_time_out_cuts_and_says_so(loop, server, edge):
 
 
 @pytest.mark.parametrize("second", [signal.SIGTERM, signal.SIGINT])
-def test_a_second_signal_does_not_wait(loop, server, edge, second):
-    edge = edge()
+def test_a_second_signal_does_not_wait(loop, server, crowded, second):
+    edge = crowded()
     streams(loop, edge)
     edge.process.child.send_signal(signal.SIGTERM)
     eventually(lambda: refuses(edge), what="a closed door")
@@ -100,9 +72,9 @@ def test_a_second_signal_does_not_wait(loop, server, edge, second):
     assert "stopped a second time" in edge.process.output
 
 
-def test_sighup_reads_mappings_again_and_opens_the_log_anew(server, edge, tmp_path):
+def test_sighup_reads_mappings_again_and_opens_the_log_anew(server, crowded, tmp_path):
     log = tmp_path / "access.log"
-    edge = edge("--access-log", log, "--mappings-poll", "3600")
+    edge = crowded("--access-log", log, "--mappings-poll", "3600")
 
     def ask(key):
         headers = {"Authorization": f"Bearer {key}"}

@@ -31,6 +31,9 @@ def origin():
 def command(folder, *arguments):
     action, *rest = arguments
     environment = {name: value for name, value in os.environ.items() if not name.startswith("CONCLAVE_")}
+    # An edge of whoever runs these tests may know when its own alice was last there.
+    environment["XDG_STATE_HOME"] = "/nonexistent"
+    environment.pop("STATE_DIRECTORY", None)
     return [binary(), "key", action, *rest, "--mappings", folder], environment
 
 

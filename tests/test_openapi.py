@@ -1,5 +1,6 @@
 """/openapi.json is what the aggregator answers: held against it request by request, and by schemathesis."""
 
+import json
 import os
 import subprocess
 from pathlib import Path
@@ -96,13 +97,17 @@ def test_admin_operations_say_that_they_ask_for_a_token(service, document):
 
 @pytest.mark.full
 @pytest.mark.skipif(not SCHEMATHESIS.exists(), reason="schemathesis is not installed: scripts/setup --full")
-def test_schemathesis_finds_no_fault(service, tmp_path):
-    """Nothing that the document allows or forbids is answered by a 5xx of ours, or in a way it does not describe."""
+@pytest.mark.parametrize("models", [None, ["tiny", "sim/tiny", "council/debate", "nobodys"]], ids=["any model", "models that are there"])
+def test_schemathesis_finds_no_fault(service, document, tmp_path, models):
+    """Nothing that the document allows or forbids is answered by a 5xx of ours, or in a way it does not describe. What is not
+    checked, and why, is in schemathesis.toml."""
+    # Which models there are is in no schema: said here, so that requests get as far as a backend and the council.
+    schemas = document["components"]["schemas"] | ({"ModelName": {"enum": models}} if models else {})
+    told = tmp_path / "openapi.json"
+    told.write_text(json.dumps({**document, "components": {**document["components"], "schemas": schemas}}))
     command = [
-        SCHEMATHESIS, "run", f"{service.url}/openapi.json", "--header", f"Authorization: Bearer {TOKEN}",
-        "--max-examples", "30", "--seed", "1", "--request-timeout", "30",
-        # Names of models are not in a schema: most of what it calls valid is rightly refused. Keys are not asked for here.
-        "--exclude-checks", "positive_data_acceptance,missing_required_header",
+        SCHEMATHESIS, "--config-file", ROOT / "tests" / "schemathesis.toml", "run", told, "--url", service.url, "--header",
+        f"Authorization: Bearer {TOKEN}", "--max-examples", "20", "--seed", "1", "--request-timeout", "60",
     ]
-    ran = subprocess.run(command, capture_output=True, text=True, timeout=900, cwd=tmp_path, env={**os.environ, "NO_COLOR": "1"})
+    ran = subprocess.run(command, capture_output=True, text=True, timeout=1500, cwd=tmp_path, env={**os.environ, "NO_COLOR": "1"})
     assert ran.returncode == 0, ran.stdout[-8000:]

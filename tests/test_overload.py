@@ -9,42 +9,16 @@ import time
 import httpx
 import pytest
 
-from harness.conclave import Edge
-from harness.crowd import Loop, Server, Streams
+from harness.crowd import Server, Streams
 from harness.mapping import keyed, mapping
 from harness.process import eventually
 
 KEY = "key-of-overload"
+# Of `crowded`.
+KEYS = {"a": KEY}
 TICKS = os.sysconf("SC_CLK_TCK")
 # A bound of the product's; a loaded machine's pauses are the test's own.
 RECOVERS_WITHIN_S = 5
-
-
-@pytest.fixture
-def loop():
-    with Loop() as loop:
-        yield loop
-
-
-@pytest.fixture
-def server(loop):
-    return Server(loop, pace=0.1)
-
-
-@pytest.fixture
-def edge(tmp_path, server):
-    (tmp_path / "mappings").mkdir()
-    (tmp_path / "mappings" / "a.yml").write_text(keyed("a", KEY, server.url))
-    started = []
-
-    def start(*flags):
-        started.append(Edge(tmp_path / "mappings", tmp_path, *flags))
-        return started[-1]
-
-    yield start
-    for one in started:
-        one.process.child.kill()
-        one.stop()
 
 
 def descriptors(edge, most):
@@ -84,8 +58,8 @@ def recovers(edge):
     return time.monotonic() - began
 
 
-def test_out_of_descriptors_it_sheds_and_serves_on_and_recovers(loop, server, edge):
-    edge = edge("--connections-max", "100000")
+def test_out_of_descriptors_it_sheds_and_serves_on_and_recovers(loop, server, crowded):
+    edge = crowded("--connections-max", "100000")
     held = Streams(loop, edge.address, KEY).open(10)
     held.await_words(1)
     assert outcome(edge) == 200
@@ -114,14 +88,14 @@ def test_out_of_descriptors_it_sheds_and_serves_on_and_recovers(loop, server, ed
     held.await_end()
 
 
-def test_at_a_process_s_start_the_limit_is_kept_too(loop, server, edge, monkeypatch):
+def test_at_a_process_s_start_the_limit_is_kept_too(loop, server, crowded, monkeypatch):
     popen = subprocess.Popen
 
     def bounded(command, **options):
         return popen(["prlimit", "--nofile=300:300", *command], **options)
 
     monkeypatch.setattr(subprocess, "Popen", bounded)
-    edge = edge()
+    edge = crowded()
     monkeypatch.undo()
     held = Streams(loop, edge.address, KEY).open(10)
     held.await_words(1)
@@ -136,13 +110,13 @@ def test_at_a_process_s_start_the_limit_is_kept_too(loop, server, edge, monkeypa
     held.await_end()
 
 
-def test_at_the_bound_of_memory_it_sheds_and_serves_on_and_recovers(loop, server, edge, tmp_path):
+def test_at_the_bound_of_memory_it_sheds_and_serves_on_and_recovers(loop, server, crowded, tmp_path):
     # Such a rule wants the whole body before it is decided.
     rule = "Key(`key-of-bodies`) && Model(`m`)"
     (tmp_path / "mappings" / "b.yml").write_text(mapping("b", rule, server.url))
-    first = edge()
+    first = crowded()
     resident_mib = resident(first) >> 20
-    edge = edge("--memory-max-mib", str(resident_mib + 40))
+    edge = crowded("--memory-max-mib", str(resident_mib + 40))
     held = Streams(loop, edge.address, KEY).open(10)
     held.await_words(1)
     assert outcome(edge) == 200
@@ -171,7 +145,7 @@ def upload(edge, size):
 
 
 @pytest.mark.full
-def test_ten_thousand_idle_streams_cost_at_most_64_kib_each(loop, edge, tmp_path):
+def test_ten_thousand_idle_streams_cost_at_most_64_kib_each(loop, crowded, tmp_path):
     """Idle: each waits for its next word, which does not come while memory is read."""
     most, hard = 64 << 10, resource.getrlimit(resource.RLIMIT_NOFILE)[1]
     # Two files a stream, for the edge and for this process, and some for all else.
@@ -181,7 +155,7 @@ def test_ten_thousand_idle_streams_cost_at_most_64_kib_each(loop, edge, tmp_path
     resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
     server = Server(loop, pace=3600)
     (tmp_path / "mappings" / "a.yml").write_text(keyed("a", KEY, server.url))
-    edge = edge("--threads", "2")
+    edge = crowded("--threads", "2")
     warm = Streams(loop, edge.address, KEY).open(100)
     warm.await_words(1)
     before = resident(edge)

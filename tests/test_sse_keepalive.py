@@ -23,10 +23,15 @@ def patient(start_edge, llamas):
     return start_edge("--sse-keepalive", "0.1")
 
 
-def test_a_long_prefill_s_stream_gets_comments_between_events_only(patient):
-    body = {"messages": long_question("raw"), "max_tokens": 8, "stream": True}
+@pytest.mark.parametrize("protocol", ["http1", "http2"])
+def test_a_long_prefill_s_stream_gets_comments_between_events_only(patient, protocol):
+    body = {"messages": long_question(protocol), "max_tokens": 8, "stream": True}
     headers = {"Authorization": "Bearer API_KEY-4"}
-    with httpx.stream("POST", f"{patient.url}/v1/chat/completions", headers=headers, json=body, timeout=120) as reply:
+    # With HTTP/2 from the first byte, as a client that knows its server begins it without TLS.
+    client = httpx.Client(http1=protocol == "http1", http2=protocol == "http2", timeout=120)
+    asked = client.stream("POST", f"{patient.url}/v1/chat/completions", headers=headers, json=body)
+    with client, asked as reply:
+        assert reply.http_version == {"http1": "HTTP/1.1", "http2": "HTTP/2"}[protocol]
         text = "".join(reply.iter_text())
     events = text.split("\n\n")
     assert events.pop() == "" and events.pop() == "data: [DONE]"

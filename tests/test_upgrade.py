@@ -8,18 +8,12 @@ import httpx
 import pytest
 
 from harness.conclave import Aggregator, binary
-from harness.crowd import Loop, Requests, Server, Streams
+from harness.crowd import Requests, Server, Streams
 from harness.lineage import Lineage
 from harness.process import eventually
 
 KEY = "key-of-upgrades"
 SHORT = {"model": "m"}
-
-
-@pytest.fixture
-def loop():
-    with Loop() as loop:
-        yield loop
 
 
 @pytest.fixture

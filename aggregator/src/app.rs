@@ -227,7 +227,10 @@ fn inference_auth(file: &ConfigFile, addr: SocketAddr) -> InferenceAuth {
         false => InferenceAuth::Keys,
     };
     let auth = file.server.auth.unwrap_or(default);
-    tracing::info!(?auth, "who may ask a model");
+    match auth {
+        InferenceAuth::None => tracing::info!("models may be asked here without a key"),
+        InferenceAuth::Keys => tracing::info!("models may be asked here with a key of the mapping files"),
+    }
     auth
 }
 

@@ -8,6 +8,7 @@
 //!
 //! A page brings the token as a program does, in `Authorization`: there are no cookies, so that no other site can make
 //! a browser bring it. What is behind [`Door::pages`] is for everybody who reaches the address, and holds no data.
+//! No handler asks again; a test asks every route of the router that is not on a list of open ones.
 //! Invariant: no name but an allowed one reaches a handler, so that a name of somebody else's that has been pointed at
 //! this address (DNS rebinding) reads nothing, `admin.auth.type: none` included.
 
@@ -15,6 +16,7 @@ mod attempts;
 mod headers;
 mod hosts;
 mod refusal;
+mod token;
 
 use std::fmt;
 use std::net::{IpAddr, Ipv4Addr};
@@ -32,7 +34,6 @@ use axum::response::{IntoResponse as _, Response};
 use self::attempts::Attempts;
 pub use self::hosts::AllowedHosts;
 pub(crate) use self::refusal::DoorRefusal;
-use crate::auth;
 use crate::config_file::CurrentConfig;
 use crate::error::ApiError;
 use crate::gateway::Peer;
@@ -91,6 +92,14 @@ impl Door {
         self.check_token(&head.headers, peer.unwrap_or(IpAddr::V4(Ipv4Addr::UNSPECIFIED)))
     }
 
+    /// Whether whoever was let in with these headers would be let in now: an answer that lasts ends with its token.
+    ///
+    /// # Errors
+    /// Where the token is another by now.
+    pub(crate) fn still_admits(&self, headers: &HeaderMap) -> Result<(), ApiError> {
+        token::admit(&self.0.settings.load().admin, headers)
+    }
+
     fn check_site(&self, side: Side, head: &Parts) -> Result<(), ApiError> {
         let host = self.0.hosts.named_in(head).ok_or(DoorRefusal::Host)?;
         if !self.0.hosts.is_own_origin(&host, &head.headers) {
@@ -106,8 +115,8 @@ impl Door {
     fn check_token(&self, headers: &HeaderMap, peer: IpAddr) -> Result<(), ApiError> {
         let now = Instant::now();
         self.0.attempts.admit(peer, now).map_err(DoorRefusal::Attempts)?;
-        let admitted = auth::admit_admin(&self.0.settings.load().admin, headers);
-        if matches!(admitted, Err(ApiError::AdminToken)) && auth::brings_token(headers) {
+        let admitted = self.still_admits(headers);
+        if matches!(admitted, Err(ApiError::AdminToken)) && token::is_brought(headers) {
             self.0.attempts.failed(peer, now);
         }
         admitted

@@ -8,7 +8,7 @@ use axum::http::{Method, StatusCode, Uri};
 use axum::response::{IntoResponse, Response};
 use serde_json::json;
 
-use crate::api::responses::BadQuery;
+use crate::api::query::BadQuery;
 use crate::door::DoorRefusal;
 use crate::store::StoreError;
 use keymap::edit::EditError;
@@ -34,8 +34,6 @@ pub(crate) enum ApiError {
     AdminToken,
     /// The door before administration stays shut.
     Door(DoorRefusal),
-    /// `limit` or `cursor` cannot be read.
-    BadPage,
     /// A parameter of the query is unknown, repeated, or not in its form.
     BadQuery(BadQuery),
     /// Responses are not kept.
@@ -73,7 +71,7 @@ impl ApiError {
             Self::AdminClosed => StatusCode::FORBIDDEN,
             Self::AdminToken => StatusCode::UNAUTHORIZED,
             Self::Door(refusal) => refusal.status(),
-            Self::BadPage | Self::BadQuery(_) | Self::NoFilter => StatusCode::BAD_REQUEST,
+            Self::BadQuery(_) | Self::NoFilter => StatusCode::BAD_REQUEST,
             Self::StorageOff | Self::UnknownResponse => StatusCode::NOT_FOUND,
             Self::NoFolder | Self::UnknownBackend | Self::UnknownPage | Self::UnknownKey => StatusCode::NOT_FOUND,
             Self::Edit(_) | Self::BadBody(_) => StatusCode::BAD_REQUEST,
@@ -96,7 +94,7 @@ impl ApiError {
             Self::AdminClosed => ("invalid_request_error", "admin_closed"),
             Self::AdminToken => ("authentication_error", "invalid_admin_token"),
             Self::Door(refusal) => refusal.kind(),
-            Self::BadPage | Self::BadQuery(_) => ("invalid_request_error", "invalid_query"),
+            Self::BadQuery(_) => ("invalid_request_error", "invalid_query"),
             Self::NoFilter => ("invalid_request_error", "filter_required"),
             Self::StorageOff => ("invalid_request_error", "storage_disabled"),
             Self::UnknownResponse => ("invalid_request_error", "response_not_found"),
@@ -130,7 +128,6 @@ impl ApiError {
                 .to_owned(),
             Self::AdminToken => "The admin endpoints want `Authorization: Bearer` and the admin token.".to_owned(),
             Self::Door(refusal) => refusal.message().to_owned(),
-            Self::BadPage => "This list takes `limit`, a whole number, and `cursor`.".to_owned(),
             Self::BadQuery(bad) => bad.message(),
             Self::NoFilter => {
                 "This deletes what its filters let through, so it wants at least one. To delete all there \

@@ -19,7 +19,6 @@
 
 mod api;
 mod app;
-mod auth;
 mod backend;
 mod catalogue;
 mod choice;

@@ -32,6 +32,7 @@ pub(crate) struct Cli {
 
 /// What every command holds to unless it is told otherwise.
 #[derive(Debug, Args)]
+#[command(next_help_heading = "Safety")]
 pub(crate) struct SafetyArgs {
     /// Let the system write this process's memory to a core file when it crashes, and let debuggers in: keys and
     /// prompts are in there
@@ -51,7 +52,7 @@ pub(crate) enum Command {
     Up(UpArgs),
     /// Run the edge alone: forwards each keyed request to the server its key names
     Edge(EdgeArgs),
-    /// Run the aggregator alone: answers /v1/models and /stats (routheon-server's flags)
+    /// Run the aggregator alone: /v1/models, /stats and one API over every backend (routheon-server's flags)
     Aggregator(AggregatorArgs),
     /// Make, list, rotate and revoke keys: writes and edits mapping files, which a running edge follows at once
     Key(KeyArgs),
@@ -70,7 +71,7 @@ pub(crate) enum Command {
 #[derive(Debug, Args)]
 pub(crate) struct DemoArgs {
     /// Where the demo listens
-    #[arg(long, value_name = "ADDR", default_value = "127.0.0.1:8080", env = "CONCLAVE_LISTEN")]
+    #[arg(long, value_name = "ADDR", value_parser = address, default_value = "127.0.0.1:8080", env = "CONCLAVE_LISTEN")]
     pub(crate) listen: SocketAddr,
     #[command(flatten)]
     pub(crate) logging: LoggingArgs,
@@ -95,8 +96,6 @@ pub(crate) struct EdgeArgs {
     /// [default: http://127.0.0.1:9080]
     #[arg(long, value_name = "URL", env = "CONCLAVE_AGGREGATOR")]
     pub(crate) aggregator: Option<String>,
-    #[command(flatten)]
-    pub(crate) door: DoorArgs,
     /// Traefik's static file: entryPoints, providers.file, accessLog and certificatesResolvers are read from it; flags win
     /// over it
     #[arg(long, value_name = "FILE", env = "CONCLAVE_CONFIG")]
@@ -104,6 +103,8 @@ pub(crate) struct EdgeArgs {
     /// Take over from the edge that runs on the same --state: it finishes what it has, and nobody is refused in between
     #[arg(long, env = "CONCLAVE_UPGRADE")]
     pub(crate) upgrade: bool,
+    #[command(flatten)]
+    pub(crate) door: DoorArgs,
     #[command(flatten)]
     pub(crate) journal: JournalArgs,
     #[command(flatten)]
@@ -116,14 +117,14 @@ pub(crate) struct EdgeArgs {
 #[derive(Debug, Args)]
 pub(crate) struct DoorArgs {
     /// Where clients connect [default: 0.0.0.0:8080]
-    #[arg(long, value_name = "ADDR", env = "CONCLAVE_LISTEN")]
+    #[arg(long, value_name = "ADDR", value_parser = address, env = "CONCLAVE_LISTEN")]
     pub(crate) listen: Option<SocketAddr>,
     /// Where /metrics, /health and /ready are; `none` to do without
     #[arg(long, value_name = "ADDR", default_value = "127.0.0.1:9081", env = "CONCLAVE_ADMIN")]
     pub(crate) admin: String,
     /// Worker threads [default: one for each core]
-    #[arg(long, value_name = "N", env = "CONCLAVE_THREADS")]
-    pub(crate) threads: Option<usize>,
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=1024), env = "CONCLAVE_THREADS")]
+    pub(crate) threads: Option<u16>,
     /// Largest request body in MiB
     #[arg(long, value_name = "MIB", default_value_t = 256, env = "CONCLAVE_BODY_MAX_MIB")]
     pub(crate) body_max_mib: u64,
@@ -208,7 +209,8 @@ pub(crate) struct DoorArgs {
     /// Count every router's tokens for the metrics, not only those of routers with a tokenLimit
     #[arg(long, env = "CONCLAVE_COUNT_TOKENS")]
     pub(crate) count_tokens: bool,
-    /// One JSON line a request to this file, `-` for standard output [default: none]
+    /// One JSON line a request to this file; `-` for standard output, `none` (or `off`) for no log, also where --config
+    /// names one [default: none]
     #[arg(long, value_name = "FILE", env = "CONCLAVE_ACCESS_LOG")]
     pub(crate) access_log: Option<PathBuf>,
     /// Folder in which it remembers what was used of limits, across restarts; `none` to forget [default:
@@ -224,9 +226,10 @@ pub(crate) struct DoorArgs {
 
 /// TLS to clients and to servers.
 #[derive(Debug, Args)]
+#[command(next_help_heading = "TLS")]
 pub(crate) struct TlsArgs {
     /// Where clients connect with TLS, beside --listen; may be given several times
-    #[arg(long, value_name = "ADDR", value_delimiter = ',', env = "CONCLAVE_TLS_LISTEN")]
+    #[arg(long, value_name = "ADDR", value_parser = address, value_delimiter = ',', env = "CONCLAVE_TLS_LISTEN")]
     pub(crate) tls_listen: Vec<SocketAddr>,
     /// Certificate chain in PEM, with its --tls-key; may be given several times: the name a client asks for picks one,
     /// the first is for all others
@@ -239,13 +242,11 @@ pub(crate) struct TlsArgs {
     #[arg(long, value_name = "FILE", env = "CONCLAVE_TLS_CLIENT_CA")]
     pub(crate) tls_client_ca: Option<PathBuf>,
     /// Address without TLS that sends clients to TLS, by 301 or 308; may be given several times
-    #[arg(long, value_name = "ADDR", value_delimiter = ',', env = "CONCLAVE_REDIRECT_LISTEN")]
+    #[arg(long, value_name = "ADDR", value_parser = address, value_delimiter = ',', env = "CONCLAVE_REDIRECT_LISTEN")]
     pub(crate) redirect_listen: Vec<SocketAddr>,
     /// Port that clients are sent to [default: that of the first address with TLS]
     #[arg(long, value_name = "PORT", env = "CONCLAVE_REDIRECT_PORT")]
     pub(crate) redirect_port: Option<u16>,
-    #[command(flatten)]
-    pub(crate) acme: AcmeArgs,
     /// Tell browsers to come with TLS only for so many seconds (Strict-Transport-Security)
     #[arg(long, value_name = "SECONDS", env = "CONCLAVE_HSTS")]
     pub(crate) hsts: Option<u64>,
@@ -258,6 +259,9 @@ pub(crate) struct TlsArgs {
     /// Its key, in PEM
     #[arg(long, value_name = "FILE", requires = "upstream_cert", env = "CONCLAVE_UPSTREAM_KEY")]
     pub(crate) upstream_key: Option<PathBuf>,
+    // Last, for what follows a heading stands below it.
+    #[command(flatten)]
+    pub(crate) acme: AcmeArgs,
 }
 
 #[derive(Debug, Clone, Copy, Default, clap::ValueEnum)]
@@ -278,15 +282,22 @@ pub(crate) struct AggregatorArgs {
     #[command(flatten)]
     pub(crate) traces: TraceArgs,
     /// DEBUG, INFO, WARNING, ERROR or CRITICAL
-    #[arg(long, value_name = "LEVEL", default_value = "WARNING", env = "CONCLAVE_LOG_LEVEL")]
+    #[arg(
+        long,
+        value_name = "LEVEL",
+        default_value = "WARNING",
+        env = "CONCLAVE_LOG_LEVEL",
+        help_heading = "Logging"
+    )]
     pub(crate) log_level: Level,
     /// Log lines as JSON
-    #[arg(long, env = "CONCLAVE_LOG_JSON")]
+    #[arg(long, env = "CONCLAVE_LOG_JSON", help_heading = "Logging")]
     pub(crate) log_json: bool,
 }
 
 /// What the aggregator does, whether alone or beside an edge. Names and defaults are routheon-server's.
 #[derive(Debug, Args)]
+#[command(next_help_heading = "Aggregator")]
 pub(crate) struct ServiceArgs {
     /// Host to bind [default: the configuration's, else 127.0.0.1]
     #[arg(long, env = "CONCLAVE_HOST")]
@@ -300,8 +311,9 @@ pub(crate) struct ServiceArgs {
     /// council-router's config.yaml: backends, routing, admin and more; followed as it changes; flags win over it
     #[arg(long, value_name = "FILE", env = "CONCLAVE_CONFIG")]
     pub(crate) config: Option<PathBuf>,
-    /// Mapping files to leave out: regular expressions searched for in the file name, besides routheon-server.yml
-    #[arg(long, value_name = "REGEX", env = "CONCLAVE_SKIP_MAPPING", value_delimiter = ',')]
+    /// Mapping files to leave out, besides routheon-server.yml: regular expression searched for in the file name;
+    /// repeatable
+    #[arg(long, value_name = "REGEX", env = "CONCLAVE_SKIP_MAPPING")]
     pub(crate) skip_mapping: Vec<String>,
     /// Seconds a backend has to answer
     #[arg(
@@ -375,6 +387,7 @@ pub(crate) struct ManArgs {
 }
 
 #[derive(Debug, Args)]
+#[command(next_help_heading = "Logging")]
 pub(crate) struct LoggingArgs {
     /// DEBUG, INFO, WARNING, ERROR or CRITICAL
     #[arg(long, value_name = "LEVEL", default_value = "INFO", env = "CONCLAVE_LOG_LEVEL")]
@@ -382,6 +395,11 @@ pub(crate) struct LoggingArgs {
     /// Log lines as JSON
     #[arg(long, env = "CONCLAVE_LOG_JSON")]
     pub(crate) log_json: bool,
+}
+
+fn address(typed: &str) -> Result<SocketAddr, &'static str> {
+    let told = "write an IP address and a port, such as 127.0.0.1:8080, 0.0.0.0:8080 or [::]:8080";
+    typed.parse().map_err(|_| told)
 }
 
 #[cfg(test)]
@@ -393,6 +411,29 @@ mod tests {
     #[test]
     fn the_command_line_is_consistent() {
         Cli::command().debug_assert();
+    }
+
+    #[test]
+    fn flags_stand_below_their_own_heading() {
+        let command = Cli::command();
+        for (name, flag, heading) in [
+            ("edge", "upgrade", None),
+            ("edge", "listen", None),
+            ("edge", "hsts", Some("TLS")),
+            ("edge", "acme_domain", Some("ACME")),
+            ("edge", "journal", Some("Keeping what passes")),
+            ("edge", "otlp_endpoint", Some("Traces")),
+            ("edge", "log_level", Some("Logging")),
+            ("up", "port", Some("Aggregator")),
+            ("up", "log_json", Some("Logging")),
+            ("aggregator", "mappings", None),
+            ("aggregator", "log_level", Some("Logging")),
+        ] {
+            let command = command.find_subcommand(name).expect("a command");
+            let found = command.get_arguments().find(|known| known.get_id() == flag);
+            let found = found.unwrap_or_else(|| panic!("{name} has no {flag}"));
+            assert_eq!(found.get_help_heading(), heading, "{name} {flag}");
+        }
     }
 
     #[test]

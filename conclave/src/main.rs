@@ -7,6 +7,7 @@ mod cli;
 mod commands;
 mod descriptors;
 mod folder;
+mod http;
 mod logging;
 mod otlp;
 mod safety;
@@ -44,8 +45,37 @@ fn main() -> ExitCode {
     match result {
         Ok(code) => code,
         Err(error) => {
-            eprintln!("conclave: {error:#}");
+            eprintln!("conclave: {}", told(&error));
             ExitCode::FAILURE
         }
+    }
+}
+
+/// The error and its causes, each once: some of ours say their cause themselves.
+fn told(error: &anyhow::Error) -> String {
+    let mut text = error.to_string();
+    for cause in error.chain().skip(1).map(ToString::to_string) {
+        if !text.contains(&cause) {
+            text.push_str(": ");
+            text.push_str(&cause);
+        }
+    }
+    text
+}
+
+#[cfg(test)]
+mod tests {
+    use anyhow::{Context as _, anyhow};
+
+    use super::*;
+
+    #[test]
+    fn a_cause_is_told_once() {
+        let said = anyhow!("full").context("cannot write x: full\n    fix:   make room");
+        assert_eq!(told(&said), "cannot write x: full\n    fix:   make room");
+        let unsaid = Err::<(), _>(anyhow!("full"))
+            .context("cannot write x")
+            .context("no start");
+        assert_eq!(told(&unsaid.expect_err("an error")), "no start: cannot write x: full");
     }
 }

@@ -83,15 +83,10 @@ struct Exporter {
 
 impl Exporter {
     fn new(destination: Destination) -> Result<Self> {
-        // One process wants one crypto provider; an error says that there is one already.
-        let _ = rustls::crypto::ring::default_provider().install_default();
         let mut headers = destination.headers;
         headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/x-protobuf"));
-        let http = reqwest::Client::builder()
-            .user_agent(concat!("conclave/", env!("CARGO_PKG_VERSION")))
+        let http = crate::http::client([&destination.url])
             .default_headers(headers)
-            .no_proxy()
-            .redirect(reqwest::redirect::Policy::none())
             .timeout(SEND_TIMEOUT)
             .build()
             .context("the client that sends traces cannot be made")?;

@@ -178,3 +178,40 @@ fn a_folder_of_ten_broken_templates_is_told_whole() {
         "{report}"
     );
 }
+
+#[test]
+fn a_folder_of_templates_that_is_not_there_is_an_error_where_it_was_asked_for() {
+    let folder = folder();
+    let output = Command::new(env!("CARGO_BIN_EXE_conclave"))
+        .args(["check", "--council-templates", "nowhere", "--mappings"])
+        .arg(folder.path().join("mappings"))
+        .output()
+        .expect("conclave runs");
+    let told = String::from_utf8_lossy(&output.stderr);
+    assert_eq!(output.status.code(), Some(1), "{told}");
+    assert!(told.contains("--council-templates nowhere"), "{told}");
+}
+
+#[test]
+fn a_configuration_given_to_the_other_command_is_refused_with_its_name() {
+    let folder = folder();
+    let put = |name: &str, text: &str| std::fs::write(folder.path().join(name), text).expect("written");
+    put("config.yaml", "backends: []\n");
+    put("traefik.yml", "entryPoints:\n  web:\n    address: \":0\"\n");
+    for (command, file, fix) in [
+        ("edge", "config.yaml", "`conclave aggregator`"),
+        ("aggregator", "traefik.yml", "`conclave edge`"),
+        ("up", "traefik.yml", "`conclave edge`"),
+    ] {
+        let output = Command::new(env!("CARGO_BIN_EXE_conclave"))
+            .args([command, "--config"])
+            .arg(folder.path().join(file))
+            .arg("--mappings")
+            .arg(folder.path().join("mappings"))
+            .output()
+            .expect("conclave runs");
+        let told = String::from_utf8_lossy(&output.stderr);
+        assert_eq!(output.status.code(), Some(1), "{command}: {told}");
+        assert!(told.contains(file) && told.contains(fix), "{command}: {told}");
+    }
+}

@@ -5,7 +5,7 @@
 
 use std::fs::OpenOptions;
 use std::io::{self, BufWriter, Write};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::atomic::Ordering;
 use std::sync::mpsc::{Receiver, SyncSender, TrySendError, sync_channel};
 use std::sync::{Arc, Weak};
@@ -103,9 +103,21 @@ type Sink = BufWriter<Box<dyn Write + Send>>;
 fn open(target: &AccessLogTarget) -> io::Result<Sink> {
     let sink: Box<dyn Write + Send> = match target {
         AccessLogTarget::Stdout => Box::new(io::stdout()),
-        AccessLogTarget::File(path) => Box::new(OpenOptions::new().create(true).append(true).open(path)?),
+        AccessLogTarget::File(path) => {
+            let opened = OpenOptions::new().create(true).append(true).open(path);
+            Box::new(opened.map_err(|error| named(&error, path))?)
+        }
     };
     Ok(BufWriter::with_capacity(64 * 1024, sink))
+}
+
+/// Which file it was, and what it needs.
+fn named(error: &io::Error, path: &Path) -> io::Error {
+    let text = format!(
+        "{}: {error}; its folder must be there, and let the edge write",
+        path.display()
+    );
+    io::Error::new(error.kind(), text)
 }
 
 fn write_lines(lines: &Receiver<Message>, mut sink: Sink, target: &AccessLogTarget) {

@@ -180,7 +180,7 @@ impl Drop for Listed<'_> {
 pub struct Left {
     /// Of clients, with those that carry nothing now.
     pub connections: usize,
-    /// HTTP/1.1 exchanges on them.
+    /// Exchanges on them.
     pub exchanges: usize,
     pub oldest: Option<Duration>,
     /// How many of the exchanges are whose, the most first.

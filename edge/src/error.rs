@@ -197,7 +197,13 @@ impl Refusal {
             ),
             Self::NoServer => (503, SERVER, "no_server", "No server is available for this API key now."),
             Self::Noop => (418, INVALID, "noop", "This route leads to no server on purpose."),
-            Self::NoAggregator => (503, SERVER, "no_aggregator", "This edge runs without an aggregator."),
+            Self::NoAggregator => (
+                503,
+                SERVER,
+                "no_aggregator",
+                "This is the aggregator's to answer, and this edge runs without one. With an API key, the key's server \
+                 is asked.",
+            ),
             Self::BadModel(crate::model::ModelError::Twice) => {
                 (400, INVALID, "duplicate_model", "The body names 'model' twice.")
             }

@@ -92,14 +92,19 @@ pub(crate) struct Exchange {
 }
 
 impl Exchange {
-    /// Decides what becomes of a request from its head.
-    pub(crate) fn open(plane: Arc<Plane>, entry_point: Option<Arc<str>>, head: &Head<'_>) -> (Self, Verdict) {
+    /// Decides what becomes of a request from its head, which came just now.
+    pub(crate) fn open(
+        plane: Arc<Plane>,
+        entry_point: Option<Arc<str>>,
+        head: &Head<'_>,
+        came: Instant,
+    ) -> (Self, Verdict) {
         let client = plane.trusted_proxies.client(head.client.ip(), head.tls, head.headers);
         let mut exchange = Self {
             traced: traced::Traced::begin(plane.tracer.as_ref(), head.headers),
             plane,
             entry_point,
-            started: Instant::now(),
+            started: came,
             client: SocketAddr::new(client.address, head.client.port()),
             tls: client.tls,
             request_id: RequestId::of(head.headers),

@@ -19,6 +19,7 @@ mod admission;
 mod balance;
 mod breaker;
 mod carrier;
+mod complaints;
 mod config;
 mod crowd;
 mod drain;

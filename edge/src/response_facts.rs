@@ -27,7 +27,8 @@ fn on_wire<'a>(head: &'a [u8], name: &[u8]) -> Option<&'a [u8]> {
         let Some((found, after)) = rest.split_at_checked(name.len()) else {
             continue;
         };
-        if found.eq_ignore_ascii_case(name) && after.first() == Some(&b':') {
+        // The colon first: it is there for few lines, and one byte tells.
+        if after.first() == Some(&b':') && found.eq_ignore_ascii_case(name) {
             let line = memchr::memchr(b'\n', after).map_or(after, |end| &after[..end]);
             return Some(line[1..].trim_ascii());
         }

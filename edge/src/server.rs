@@ -174,10 +174,7 @@ impl BoundEdge {
         for (entry, listener) in self.listeners {
             let plane = self.plane.clone();
             match self.carrier {
-                Carrier::Forwarder => {
-                    let serve = serve(plane, entry, listener, stopping.clone());
-                    self.threads.handle().spawn(serve)
-                }
+                Carrier::Forwarder => self.threads.handle().spawn(serve(plane, entry, listener)),
                 Carrier::PingoraProxy => {
                     let serve = serve_with_pingora(plane, entry, listener, stopping.clone());
                     self.threads.handle().spawn(serve)
@@ -185,8 +182,9 @@ impl BoundEdge {
             };
         }
         for (entry, listener) in self.tls_listeners {
-            let serve = serve_tls(self.plane.clone(), entry, listener, stopping.clone());
-            self.threads.handle().spawn(serve);
+            self.threads
+                .handle()
+                .spawn(serve_tls(self.plane.clone(), entry, listener));
         }
         self.threads.handle().spawn(health::early::follow(self.plane.clone()));
         for (point, listener) in self.redirects {
@@ -288,16 +286,13 @@ fn limiting(folder: Option<StateFolder>) -> Result<(Limiting, Option<PathBuf>), 
     Ok((limiting, path))
 }
 
-/// HTTP/1.1 is carried by our own carrier; a client that begins with HTTP/2's first bytes by pingora-proxy.
-async fn serve(plane: Arc<Plane>, entry: EntryPoint, listener: TcpListener, stopping: ShutdownWatch) {
-    let carried = pingora::Downstream::new(plane.clone(), entry.name.clone(), false);
+/// A client that begins with HTTP/2's first bytes is served in that.
+async fn serve(plane: Arc<Plane>, entry: EntryPoint, listener: TcpListener) {
     let aside = Aside {
         challenges: plane.tls.challenges(),
         redirect: None,
     };
-    let forwarder = Forwarder::new(plane, entry.name, false)
-        .with_aside(aside)
-        .with_http_2(pingora::Http2::new(carried, stopping));
+    let forwarder = Forwarder::new(plane, entry.name, false).with_aside(aside).with_http_2();
     serve_clear(forwarder, listener).await;
 }
 
@@ -309,23 +304,21 @@ async fn serve_clear(forwarder: Forwarder, listener: TcpListener) {
     }
 }
 
-/// Clients choose: HTTP/1.1 is carried by our own carrier, HTTP/2 by pingora-proxy.
-async fn serve_tls(plane: Arc<Plane>, entry: EntryPoint, listener: TcpListener, stopping: ShutdownWatch) {
+/// Clients choose between HTTP/1.1 and HTTP/2.
+async fn serve_tls(plane: Arc<Plane>, entry: EntryPoint, listener: TcpListener) {
     let Some(front) = plane.tls.front.clone() else {
         return;
     };
-    let carried = pingora::Downstream::new(plane.clone(), entry.name.clone(), true);
-    let http_2 = pingora::Http2::new(carried, stopping);
     let forwarder = Arc::new(Forwarder::new(plane, entry.name, true));
     match tokio::net::TcpListener::from_std(listener) {
-        Ok(listener) => forward::serve(forwarder, listener, Some(Arc::new(forward::Door { front, http_2 }))).await,
+        Ok(listener) => forward::serve(forwarder, listener, Some(front)).await,
         Err(error) => tracing::error!(%error, "a listener cannot be served"),
     }
 }
 
 async fn serve_with_pingora(plane: Arc<Plane>, entry: EntryPoint, listener: TcpListener, stopping: ShutdownWatch) {
     let address = entry.listen.to_string();
-    let mut service = Service::new("edge".to_owned(), pingora::Downstream::new(plane, entry.name, false));
+    let mut service = Service::new("edge".to_owned(), pingora::Downstream::new(plane, entry.name));
     service.add_listener(
         ListenerConfig::tcp(address.clone()).l4_buffer(L4BufferSettings::new(READ_BUFFER_BYTES, WRITE_BUFFER_BYTES)),
     );

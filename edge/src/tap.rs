@@ -100,12 +100,13 @@ pub(crate) fn begin(plane: &Plane, exchange: &Described<'_>) -> Option<Box<Recor
     let terms = tap.terms_for(route)?;
     let request_id = std::str::from_utf8(exchange.request_id.as_bytes()).unwrap_or_default();
     let service = exchange.destination.map(Destination::name);
-    let text_of = |name: &str| exchange.headers?.get(name)?.to_str().ok();
+    let all = exchange.headers.into_iter().flatten();
+    let all = all.map(|(name, value)| (name.as_str(), value));
     let begun = Begun {
         client: Some(exchange.client),
         router: Some(&route.router.name),
         service: service.as_deref(),
-        headers: Headers::of(text_of),
+        headers: Headers::among(all, |value| value.to_str().ok()),
         ..Begun::new(
             KeptPlane::Edge,
             unix_us(exchange.started),

@@ -13,6 +13,7 @@ use arc_swap::ArcSwapOption;
 use http::HeaderValue;
 use keymap::{Server, ServerUrl, ServersTransport, UrlScheme};
 
+use crate::complaints::Complaints;
 use crate::tls::Trust;
 
 /// Containers come back under new addresses within seconds; a look-up on loopback or a local resolver is cheap.
@@ -34,7 +35,10 @@ pub(crate) struct Upstream {
     trust: Option<Arc<Trust>>,
     /// Over TLS, it may choose HTTP/2.
     offered_http_2: bool,
+    /// Of its idle connections, so many are kept, by each thread. `None`: the edge's own bound.
+    pub(crate) idle_max: Option<usize>,
     pub(crate) times: Times,
+    pub(crate) complaints: Complaints,
 }
 
 /// Whether a server is spoken to in HTTP/2.
@@ -89,17 +93,22 @@ impl Upstream {
             server_name: None,
             trust: None,
             offered_http_2: false,
+            idle_max: None,
             times: Times::default(),
+            complaints: Complaints::default(),
             url,
         }
     }
 
-    /// How its transport has it reached over TLS.
+    /// How its transport has it reached.
     pub(crate) fn under(self, transport: Option<&Arc<ServersTransport>>) -> Self {
         Self {
             server_name: transport.and_then(|transport| transport.server_name.clone()),
             trust: transport.and_then(|transport| Trust::of(transport)),
             offered_http_2: transport.is_some_and(|transport| transport.http_2),
+            idle_max: transport
+                .and_then(|transport| transport.max_idle_conns_per_host)
+                .and_then(|most| usize::try_from(most).ok()),
             ..self
         }
     }

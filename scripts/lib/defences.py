@@ -4,13 +4,14 @@ from dataclasses import dataclass
 
 REQUEST = "edge/src/carrier/forward/request.rs"
 CHUNKS = "edge/src/carrier/forward/chunks.rs"
-REPLY = "edge/src/carrier/forward/reply.rs"
+READER = "edge/src/carrier/forward/reply.rs"
+REPLY = "edge/src/carrier/forward/reply/head.rs"
+STATED = "edge/src/carrier/forward/reply/stated.rs"
 OUTGOING = "edge/src/carrier/forward/outgoing.rs"
 REWRITE = "edge/src/rewrite.rs"
 EXCHANGE = "edge/src/exchange.rs"
 TARGET = "crates/keymap/src/target.rs"
 CLEAN = "crates/keymap/src/target/clean.rs"
-PINGORA = "edge/src/carrier/pingora.rs"
 REQUESTS = ("forwarder", "corpus::requests")
 ANSWERS = ("forwarder", "corpus::answers")
 FRAMES = ("tls", "frames::what_leaves")
@@ -117,13 +118,13 @@ DEFENCES = [
             (REPLY, "is_upgrade && switches_to_websocket(response.headers)", "is_upgrade")),
     defence("204 has no length", ANSWERS, (REPLY, "is_switch || status == 204", "false")),
     defence("interim heads are cleaned", ANSWERS, (REPLY, "interim_head(status, &response)", "bytes[..head_bytes].to_vec()")),
-    defence("interim heads are bounded", ANSWERS, (REPLY, "self.interim == INTERIM_MAX", "false")),
+    defence("interim heads are bounded", ANSWERS, (READER, "self.interim == INTERIM_MAX", "false")),
     defence("an answer's head is bounded", ANSWERS, (REPLY, "head_bytes <= HEAD_BYTES_MAX", "true"),
-            (REPLY, "gathered.len() <= HEAD_BYTES_MAX", "true")),
+            (READER, "gathered.len() <= HEAD_BYTES_MAX", "true")),
     defence("an answer's coding is chunked, once", ANSWERS,
-            (REPLY, "stated.chunked || !is_chunked || !is_http_11", "false")),
-    defence("an answer's length is digits", ANSWERS, (REPLY, "!digits.is_empty() && digits.iter().all(u8::is_ascii_digit)", "true")),
-    defence("an answer has one length", ANSWERS, (REPLY, "self.length.replace(length).is_some_and(|before| before != length)",
+            (STATED, "stated.chunked || !is_chunked || !is_http_11", "false")),
+    defence("an answer's length is digits", ANSWERS, (STATED, "!digits.is_empty() && digits.iter().all(u8::is_ascii_digit)", "true")),
+    defence("an answer has one length", ANSWERS, (STATED, "self.length.replace(length).is_some_and(|before| before != length)",
             "{ self.length.replace(length); false }")),
     defence("HEAD, 204 and 304 have no body", ANSWERS, (REPLY, "terms.is_head || is_switch || matches!(status, 204 | 304)", "is_switch")),
     defence("a server's hop-by-hop headers", ANSWERS,
@@ -139,7 +140,7 @@ DEFENCES = [
     defence("a body's rate", ("forwarder", "strict::a_body_that_trickles"),
             ("edge/src/carrier/forward/inbound.rs", "self.pace.poll_too_slow(cx).map(|()| BodyError::TooSlow)", "Poll::Pending")),
     defence("who takes nothing is let go", ("forwarder", "strict::a_client_that_takes_nothing"),
-            ("edge/src/carrier/forward/client.rs", "tokio::time::timeout(self.patience, self.stream.writable())",
+            ("edge/src/carrier/forward/client.rs", "tokio::time::timeout(patience, self.stream.writable())",
              "tokio::time::timeout(Duration::from_secs(3600), self.stream.writable())")),
     defence("connections are bounded", ("forwarder", "strict::beyond_the_bound_on_connections"),
             ("edge/src/crowd.rs", "self.connections.fetch_add(1, Ordering::Relaxed) >= self.bounds.connections_max",
@@ -148,16 +149,18 @@ DEFENCES = [
             ("edge/src/carrier/forward/session.rs", "plane.pressure.is_high()", "false")),
     defence("a key's requests are bounded", ("forwarder", "strict::one_key_has_so_many"),
             ("edge/src/streams.rs", "held >= self.per_key_max", "false")),
-    # HTTP/2
+    # HTTP/2: a stream is read as a connection of HTTP/1.1 is
     defence("HTTP/2: bounds of a head", ("tls", "frames::heads_are_bounded"),
-            (PINGORA, "head::fault(session.req_header(), &self.plane.bounds.head)", "None")),
-    defence("HTTP/2: one length", FRAMES, (PINGORA, "head::fault(session.req_header(), &self.plane.bounds.head)", "None")),
-    defence("HTTP/2: a body ends once", FRAMES, (PINGORA, "!end_of_stream || !piece.is_empty()", "true")),
-    defence("HTTP/2: one line of cookies", FRAMES, (PINGORA, "head::join_cookies(request)?", "()")),
-    defence("HTTP/2: one line a key", FRAMES, (PINGORA, "head::keep_one_key_line_each(request)?", "()")),
-    defence("HTTP/2: rules match the authority", FRAMES,
-            ("edge/src/carrier/pingora/head.rs", 'session.is_http2() && request.raw_path() != b"*"', "false")),
+            ("edge/src/carrier/forward/request.rs", "has_longer_line(&bytes[..head_bytes], bounds.line_bytes_max)", "false")),
+    defence("HTTP/2: one length", FRAMES,
+            ("edge/src/carrier/forward/request.rs", "(None, Some(length)) if lengths.next().is_none() =>",
+             "(None, Some(length)) =>")),
+    defence("HTTP/2: one line of cookies", FRAMES,
+            ("edge/src/carrier/forward/http2/said.rs", "    join_cookies(&mut head.headers);\n", "")),
+    defence("HTTP/2: one line a key", FRAMES,
+            ("edge/src/carrier/forward/outgoing.rs", "!stays && !keys.repeats(name, value)", "!stays")),
+    defence("HTTP/2: the host is the authority", FRAMES,
+            ("edge/src/exchange.rs", "!head::names_one_host(&target, head.headers)", "false")),
     defence("HTTP/2: a body's rate", ("tls", "frames::a_body_that_trickles"),
-            ("edge/src/carrier/pingora/upload.rs",
-             "bytes - before < bytes_min(window) && !self.0.is_over.load(Ordering::Relaxed)", "false")),
+            ("edge/src/carrier/forward/pace.rs", "self.bytes < bytes_min(window)", "false")),
 ]

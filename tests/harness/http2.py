@@ -32,6 +32,8 @@ class Client:
         self.h2.increment_flow_control_window(1 << 28)
         self.flush()
         self.heads, self.bodies, self.trailers, self.resets, self.ended = {}, {}, {}, {}, set()
+        # Heads as they came, with what stands twice.
+        self.fields = {}
         self.closed = False
 
     def __enter__(self):
@@ -79,7 +81,7 @@ class Client:
         for event in self.h2.receive_data(data):
             stream = getattr(event, "stream_id", None)
             if isinstance(event, h2.events.ResponseReceived):
-                self.heads[stream] = dict(event.headers)
+                self.heads[stream], self.fields[stream] = dict(event.headers), list(event.headers)
             elif isinstance(event, h2.events.DataReceived):
                 self.bodies[stream] += event.data
                 self.h2.acknowledge_received_data(event.flow_controlled_length, stream)

@@ -1,25 +1,19 @@
 //! `GET /admin/council/templates`, and councils where models are listed.
 
 use axum::Json;
-use axum::extract::{Query, State};
-use axum::http::header::HeaderMap;
+use axum::extract::State;
 use dialect::ollama::known::KnownModel;
 use serde_json::{Value, json};
 
-use super::admin::Page;
-use crate::auth;
+use super::listing::Listing;
+use super::query::Query;
 use crate::error::ApiError;
 use crate::router::AppState;
 
-pub(crate) async fn templates(
-    State(state): State<AppState>,
-    headers: HeaderMap,
-    page: Result<Query<Page>, axum::extract::rejection::QueryRejection>,
-) -> Result<Json<Value>, ApiError> {
-    auth::admit_admin(&state.settings.load().admin, &headers)?;
-    let Query(page) = page.map_err(|_| ApiError::BadPage)?;
+pub(crate) async fn templates(State(state): State<AppState>, query: Query) -> Result<Json<Value>, ApiError> {
+    let listing = query.whole(Listing::read)?;
     let all = state.gateway.council.describe();
-    let (shown, next) = page.of(&all, |(name, _)| name);
+    let (shown, next) = listing.page(&all, |(name, _)| name);
     let data: Vec<&Value> = shown.iter().map(|(_, template)| template).collect();
     Ok(Json(json!({ "object": "list", "data": data, "next_cursor": next })))
 }

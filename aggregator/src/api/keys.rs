@@ -7,14 +7,14 @@ use axum::Json;
 use axum::extract::rejection::{JsonRejection, PathRejection};
 use axum::extract::{Path, State};
 use axum::http::StatusCode;
-use axum::http::header::{CACHE_CONTROL, HeaderMap};
+use axum::http::header::CACHE_CONTROL;
 use axum::response::{IntoResponse as _, Response};
 use keymap::edit::KeyRow;
 use serde::Deserialize;
 use serde_json::{Value, json};
 
-use super::responses::{Pairs, Query};
-use crate::auth;
+use super::listing::Listing;
+use super::query::Query;
 use crate::error::ApiError;
 use crate::keyring::{Made, Wanted};
 use crate::router::AppState;
@@ -44,32 +44,20 @@ pub(crate) struct Used {
 pub(crate) struct KeyRequest {
     /// A part of a name, a service, a file, or a fingerprint.
     pub(crate) search: Option<String>,
-    pub(crate) limit: usize,
-    /// The last name of the page before.
-    pub(crate) after: Option<String>,
+    pub(crate) listing: Listing,
 }
 
 impl KeyRequest {
     pub(crate) fn read(query: &mut Query) -> Result<Self, ApiError> {
-        let wanted = "the `next_cursor` of the page before";
         Ok(Self {
-            search: query.text("search")?.map(|text| text.to_lowercase()),
-            limit: query.limit()?,
-            after: query.parsed("cursor", wanted, |text| Some(text.to_owned()))?,
+            search: query.search()?,
+            listing: Listing::read(query)?,
         })
     }
 }
 
-pub(crate) async fn list(
-    State(state): State<AppState>,
-    headers: HeaderMap,
-    pairs: Pairs,
-) -> Result<Json<Value>, ApiError> {
-    auth::admit_admin(&state.settings.load().admin, &headers)?;
-    let mut query = Query::of(pairs)?;
-    let request = KeyRequest::read(&mut query)?;
-    query.end()?;
-    let page = page(&state, &request).await?;
+pub(crate) async fn list(State(state): State<AppState>, query: Query) -> Result<Json<Value>, ApiError> {
+    let page = page(&state, &query.whole(KeyRequest::read)?).await?;
     let data: Vec<Value> = page
         .rows
         .iter()
@@ -88,18 +76,12 @@ pub(crate) async fn page(state: &AppState, request: &KeyRequest) -> Result<KeyPa
         .iter()
         .filter(|row| matches(row, request.search.as_deref()))
         .collect();
-    let begin = match &request.after {
-        Some(after) => found.partition_point(|row| *row.name <= **after),
-        None => 0,
-    };
-    let rest = &found[begin.min(found.len())..];
-    let rows: Vec<KeyRow> = rest.iter().take(request.limit).map(|row| (*row).clone()).collect();
-    let next = rows.last().filter(|_| rest.len() > request.limit);
+    let (shown, next) = request.listing.page(&found, |row| &row.name);
     Ok(KeyPage {
-        next: next.map(|row| row.name.to_string()),
-        used: used(state, request.after.clone()).await?,
+        rows: shown.iter().map(|row| (*row).clone()).collect(),
+        used: used(state, request.listing.after.clone()).await?,
         total: found.len(),
-        rows,
+        next,
     })
 }
 
@@ -176,10 +158,8 @@ pub(crate) struct NewKey {
 
 pub(crate) async fn create(
     State(state): State<AppState>,
-    headers: HeaderMap,
     body: Result<Json<NewKey>, JsonRejection>,
 ) -> Result<Response, ApiError> {
-    auth::admit_admin(&state.settings.load().admin, &headers)?;
     let Json(new) = body.map_err(|_| {
         ApiError::BadBody(
             "A new key is an object with `name`, and if wanted `service`, `models` (a list), `requests_per_minute`, \
@@ -216,11 +196,9 @@ type Name = Result<Path<String>, PathRejection>;
 
 pub(crate) async fn rotate(
     State(state): State<AppState>,
-    headers: HeaderMap,
     name: Name,
     body: Result<Option<Json<Rotate>>, JsonRejection>,
 ) -> Result<Response, ApiError> {
-    auth::admit_admin(&state.settings.load().admin, &headers)?;
     let body =
         body.map_err(|_| ApiError::BadBody("A rotation takes `grace`, a duration such as 24h, and nothing else."))?;
     let Json(wish) = body.unwrap_or_default();
@@ -230,12 +208,7 @@ pub(crate) async fn rotate(
     Ok(shown_once(StatusCode::OK, &made))
 }
 
-pub(crate) async fn revoke(
-    State(state): State<AppState>,
-    headers: HeaderMap,
-    name: Name,
-) -> Result<Json<Value>, ApiError> {
-    auth::admit_admin(&state.settings.load().admin, &headers)?;
+pub(crate) async fn revoke(State(state): State<AppState>, name: Name) -> Result<Json<Value>, ApiError> {
     let revoked = state.desk.keyring()?.revoke(vec![named(name)?]).await?;
     tracing::info!(keys = ?revoked.names, "keys were revoked");
     Ok(Json(json!({

@@ -2,12 +2,11 @@
 
 use axum::Json;
 use axum::extract::State;
-use axum::http::header::HeaderMap;
 use keymap::{FileState, FileStatus, Problem, Severity};
 use serde_json::{Value, json};
 
-use super::responses::{Pairs, Query};
-use crate::auth;
+use super::listing::Listing;
+use super::query::Query;
 use crate::error::ApiError;
 use crate::keyring::Keyring;
 use crate::mapping_lines::{self, Line};
@@ -23,8 +22,7 @@ pub(crate) struct FileRequest {
     pub(crate) search: Option<String>,
     /// Only those with problems.
     pub(crate) is_for_problems: bool,
-    pub(crate) limit: usize,
-    pub(crate) after: Option<String>,
+    pub(crate) listing: Listing,
 }
 
 impl FileRequest {
@@ -34,12 +32,10 @@ impl FileRequest {
             "all" => Some(false),
             _ => None,
         })?;
-        let wanted = "the `next_cursor` of the page before";
         Ok(Self {
-            search: query.text("search")?.map(|text| text.to_lowercase()),
+            search: query.search()?,
             is_for_problems: state.unwrap_or(false),
-            limit: query.limit()?,
-            after: query.parsed("cursor", wanted, |text| Some(text.to_owned()))?,
+            listing: Listing::read(query)?,
         })
     }
 }
@@ -66,15 +62,8 @@ pub(crate) struct FilePage {
     pub(crate) folder: Vec<Problem>,
 }
 
-pub(crate) async fn list(
-    State(state): State<AppState>,
-    headers: HeaderMap,
-    pairs: Pairs,
-) -> Result<Json<Value>, ApiError> {
-    auth::admit_admin(&state.settings.load().admin, &headers)?;
-    let mut query = Query::of(pairs)?;
-    let request = FileRequest::read(&mut query)?;
-    query.end()?;
+pub(crate) async fn list(State(state): State<AppState>, query: Query) -> Result<Json<Value>, ApiError> {
+    let request = query.whole(FileRequest::read)?;
     let page = page(state.desk.keyring()?, request).await?;
     let data: Vec<Value> = page.files.iter().map(entry).collect();
     Ok(Json(json!({
@@ -102,14 +91,9 @@ pub(crate) async fn page(keyring: &Keyring, request: FileRequest) -> Result<File
             named && (!request.is_for_problems || !file.problems.is_empty() || across(file).next().is_some())
         };
         let found: Vec<_> = snapshot.files.iter().filter(is_wanted).collect();
-        let begin = match &request.after {
-            Some(after) => found.partition_point(|file| *file.name <= **after),
-            None => 0,
-        };
-        let rest = &found[begin..];
-        let files: Vec<File> = rest
+        let (shown, next) = request.listing.page(&found, |file| &file.name);
+        let files: Vec<File> = shown
             .iter()
-            .take(request.limit)
             .map(|file| {
                 let problems: Vec<&Problem> = file.problems.iter().chain(across(file)).collect();
                 let text = match problems.is_empty() {
@@ -129,9 +113,8 @@ pub(crate) async fn page(keyring: &Keyring, request: FileRequest) -> Result<File
                 }
             })
             .collect();
-        let next = files.last().filter(|_| rest.len() > request.limit);
         FilePage {
-            next: next.map(|file| file.status.name.to_string()),
+            next,
             total: found.len(),
             broken: snapshot.bad_files().count(),
             folder: snapshot

@@ -2,80 +2,59 @@
 
 mod chat;
 mod export;
-mod query;
 mod shape;
-mod time;
 
 use axum::Json;
 use axum::extract::rejection::PathRejection;
 use axum::extract::{Path, State};
 use axum::http::StatusCode;
-use axum::http::header::{CONTENT_TYPE, HeaderMap};
+use axum::http::header::CONTENT_TYPE;
 use axum::response::{IntoResponse as _, Response};
 use bytes::Bytes;
 use serde_json::{Value, json};
 use uuid::Uuid;
 
-use crate::auth;
+use super::query::Query;
 use crate::error::ApiError;
 use crate::router::AppState;
 use crate::store::{PageRequest, Store, StoreError};
 
 pub(crate) use chat::conversation;
-pub(crate) use query::Query;
-pub(crate) use query::{BadQuery, Pairs};
 pub(crate) use shape::milliseconds;
-pub(super) use time::date;
-pub(crate) use time::rfc3339;
 
 /// The cursor that a page's end is told as, and that the next request brings back.
 pub(crate) fn cursor_text(place: i64) -> String {
     format!("{place:x}")
 }
 
-/// Whoever may see the store gets it.
-pub(super) fn store(state: &AppState, headers: &HeaderMap) -> Result<Store, ApiError> {
-    auth::admit_admin(&state.settings.load().admin, headers)?;
+pub(super) fn store(state: &AppState) -> Result<Store, ApiError> {
     state.store.clone().ok_or(ApiError::StorageOff)
 }
 
-pub(crate) async fn list(
-    State(state): State<AppState>,
-    headers: HeaderMap,
-    pairs: Pairs,
-) -> Result<Json<Value>, ApiError> {
-    let store = store(&state, &headers)?;
-    let mut query = Query::of(pairs)?;
-    let filter = query.filter()?;
-    let page = PageRequest {
-        limit: query.limit()?,
-        before: query.place()?,
-    };
-    query.end()?;
+pub(crate) async fn list(State(state): State<AppState>, query: Query) -> Result<Json<Value>, ApiError> {
+    let store = store(&state)?;
+    let (filter, limit, before) = query.whole(|query| Ok((query.filter()?, query.limit()?, query.place()?)))?;
+    let page = PageRequest { limit, before };
     let page = store.list(filter, page).await?;
     let data: Vec<Value> = page.items.iter().map(shape::summary).collect();
     let next = page.next.map(cursor_text);
     Ok(Json(json!({ "object": "list", "data": data, "next_cursor": next })))
 }
 
-pub(crate) async fn show(State(state): State<AppState>, headers: HeaderMap, id: Id) -> Result<Response, ApiError> {
-    let store = store(&state, &headers)?;
+pub(crate) async fn show(State(state): State<AppState>, id: Id) -> Result<Response, ApiError> {
+    let store = store(&state)?;
     let stored = store.show(known_form(&id)?).await?.ok_or(ApiError::UnknownResponse)?;
     let body = shape::whole(&stored).ok_or(ApiError::Store(StoreError::Damaged("an exchange")))?;
     Ok(([(CONTENT_TYPE, "application/json")], Bytes::from(body)).into_response())
 }
 
-pub(crate) async fn stats(State(state): State<AppState>, headers: HeaderMap) -> Result<Json<Value>, ApiError> {
-    let store = store(&state, &headers)?;
+pub(crate) async fn stats(State(state): State<AppState>) -> Result<Json<Value>, ApiError> {
+    let store = store(&state)?;
     Ok(Json(shape::stats(&store.stats().await?, store.facts())))
 }
 
-pub(crate) async fn delete_one(
-    State(state): State<AppState>,
-    headers: HeaderMap,
-    id: Id,
-) -> Result<Json<Value>, ApiError> {
-    let store = store(&state, &headers)?;
+pub(crate) async fn delete_one(State(state): State<AppState>, id: Id) -> Result<Json<Value>, ApiError> {
+    let store = store(&state)?;
     let id = known_form(&id)?;
     match store.delete(id).await? {
         true => Ok(Json(
@@ -85,15 +64,9 @@ pub(crate) async fn delete_one(
     }
 }
 
-pub(crate) async fn delete_some(
-    State(state): State<AppState>,
-    headers: HeaderMap,
-    pairs: Pairs,
-) -> Result<Json<Value>, ApiError> {
-    let store = store(&state, &headers)?;
-    let mut query = Query::of(pairs)?;
-    let filter = query.filter()?;
-    query.end()?;
+pub(crate) async fn delete_some(State(state): State<AppState>, query: Query) -> Result<Json<Value>, ApiError> {
+    let store = store(&state)?;
+    let filter = query.whole(Query::filter)?;
     if filter.is_empty() {
         return Err(ApiError::NoFilter);
     }
@@ -101,16 +74,9 @@ pub(crate) async fn delete_some(
     Ok(Json(json!({ "object": "responses.deleted", "deleted": deleted })))
 }
 
-pub(crate) async fn export(
-    State(state): State<AppState>,
-    headers: HeaderMap,
-    pairs: Pairs,
-) -> Result<Response, ApiError> {
-    let store = store(&state, &headers)?;
-    let mut query = Query::of(pairs)?;
-    let filter = query.filter()?;
-    let format = query.format()?;
-    query.end()?;
+pub(crate) async fn export(State(state): State<AppState>, query: Query) -> Result<Response, ApiError> {
+    let store = store(&state)?;
+    let (filter, format) = query.whole(|query| Ok((query.filter()?, query.format()?)))?;
     // The first page is read before anything is answered: what is refused is refused with a status.
     let export = export::Export::begin(store, filter, format).await?;
     let kind = [(CONTENT_TYPE, "application/x-ndjson")];

@@ -2,28 +2,25 @@
 
 use axum::Json;
 use axum::extract::State;
-use axum::http::header::HeaderMap;
 use serde_json::{Value, json};
 
-use super::responses::{Pairs, Query, milliseconds, rfc3339};
-use crate::auth;
+use super::query::Query;
+use super::responses::milliseconds;
+use super::time::rfc3339;
 use crate::error::ApiError;
 use crate::router::AppState;
 use crate::series::{Series, Source, Span};
 use crate::store::Sums;
 
-pub(crate) async fn show(
-    State(state): State<AppState>,
-    headers: HeaderMap,
-    pairs: Pairs,
-) -> Result<Json<Value>, ApiError> {
-    auth::admit_admin(&state.settings.load().admin, &headers)?;
-    let mut query = Query::of(pairs)?;
-    let span = span(&mut query)?;
-    let by = by(&mut query)?;
-    query.end()?;
+pub(crate) async fn show(State(state): State<AppState>, query: Query) -> Result<Json<Value>, ApiError> {
+    let (span, by) = query.whole(asked)?;
     let series = state.desk.series(span, state.store.as_ref()).await?;
     Ok(Json(shape(&series, by)))
+}
+
+/// Of which span, and what makes a line of it.
+pub(crate) fn asked(query: &mut Query) -> Result<(Span, By), ApiError> {
+    Ok((span(query)?, by(query)?))
 }
 
 /// What makes a line of a plot.
@@ -45,12 +42,12 @@ impl By {
     }
 }
 
-pub(crate) fn span(query: &mut Query) -> Result<Span, ApiError> {
+fn span(query: &mut Query) -> Result<Span, ApiError> {
     let span = query.parsed("span", "`15m`, `1h`, `6h`, `24h`, `7d` or `30d`", Span::from_name)?;
     Ok(span.unwrap_or_default())
 }
 
-pub(crate) fn by(query: &mut Query) -> Result<By, ApiError> {
+fn by(query: &mut Query) -> Result<By, ApiError> {
     let by = query.parsed("by", "`backend` or `key`", |text| {
         By::ALL.into_iter().find(|by| by.name() == text)
     })?;

@@ -2,40 +2,40 @@
 
 use axum::Json;
 use axum::extract::State;
-use axum::http::header::HeaderMap;
 use serde_json::{Value, json};
 
-use super::responses::{self, BadQuery, Pairs, Query};
+use super::listing::Listing;
+use super::query::{BadQuery, Query};
+use super::responses;
+use super::time::date;
 use crate::error::ApiError;
 use crate::router::AppState;
 use crate::store::{Usage, UsageBy, UsageRequest};
 
-pub(crate) async fn show(
-    State(state): State<AppState>,
-    headers: HeaderMap,
-    pairs: Pairs,
-) -> Result<Json<Value>, ApiError> {
-    let store = responses::store(&state, &headers)?;
-    let mut query = Query::of(pairs)?;
-    let by = query
-        .parsed("by", "`key`, `model`, `backend` or `day`", by)?
-        .unwrap_or(UsageBy::Key);
-    let request = UsageRequest {
-        by,
-        from_day: query.day("from")?,
-        to_day: query.day("to")?,
-        of: of(by, &mut query)?,
-        limit: query.limit()?,
-        after: query.parsed("cursor", "the `next_cursor` of the page before", |text| {
-            Some(text.to_owned())
-        })?,
-    };
-    query.end()?;
+pub(crate) async fn show(State(state): State<AppState>, query: Query) -> Result<Json<Value>, ApiError> {
+    let store = responses::store(&state)?;
+    let request = query.whole(asked)?;
+    let by = request.by;
     let page = store.usage(request).await?;
     let data: Vec<Value> = page.items.iter().map(|usage| entry(by, usage)).collect();
     Ok(Json(
         json!({ "object": "list", "data": data, "next_cursor": page.next }),
     ))
+}
+
+fn asked(query: &mut Query) -> Result<UsageRequest, ApiError> {
+    let by = query
+        .parsed("by", "`key`, `model`, `backend` or `day`", by)?
+        .unwrap_or(UsageBy::Key);
+    let Listing { limit, after } = Listing::read(query)?;
+    Ok(UsageRequest {
+        by,
+        from_day: query.day("from")?,
+        to_day: query.day("to")?,
+        of: of(by, query)?,
+        limit,
+        after,
+    })
 }
 
 /// Whose days are asked for: one name at most, for the sums are kept of each alone.
@@ -72,7 +72,7 @@ fn entry(by: UsageBy, usage: &Usage) -> Value {
         UsageBy::Key => ("key", name()),
         UsageBy::Model => ("model", name()),
         UsageBy::Backend => ("backend", name()),
-        UsageBy::Day => ("day", usage.group.parse().ok().map(responses::date)),
+        UsageBy::Day => ("day", usage.group.parse().ok().map(date)),
     };
     let mean = |sum: u64, count: u64| (count > 0).then(|| responses::milliseconds(sum) / count as f64);
     json!({

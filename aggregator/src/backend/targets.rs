@@ -106,7 +106,8 @@ impl fmt::Display for BackendUrl {
 impl From<&ServerUrl> for BackendUrl {
     fn from(url: &ServerUrl) -> Self {
         let (scheme, usual_port) = match url.scheme {
-            // The aggregator asks for lists of models, which no server refuses in HTTP/1.1 that models are served by.
+            // Of a mapping file, whose server the edge speaks HTTP/2 to. It is asked for its models, which no server that we
+            // know refuses in HTTP/1.1.
             UrlScheme::Http | UrlScheme::H2c => ("http", 80),
             UrlScheme::Https => ("https", 443),
         };

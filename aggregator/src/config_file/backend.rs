@@ -6,7 +6,7 @@ use std::sync::Arc;
 use axum::http::header::{AUTHORIZATION, HeaderMap, HeaderName, HeaderValue};
 use document::{Field, Fields, Named, Node, Position, Report, Schema, Support, Value, described, named, nearest};
 use document::{shown_name, shown_scalar};
-use keymap::ServerUrl;
+use keymap::{ServerUrl, UrlScheme};
 
 use super::{number, price};
 use crate::backend::{BackendKind, BackendUrl, Origin, Spec};
@@ -32,6 +32,14 @@ const BACKENDS_MAX: usize = 1_000;
 
 /// What Anthropic's API is spoken in where the file names no other.
 const ANTHROPIC_VERSION: &str = "2023-06-01";
+
+/// How else people call a server that speaks OpenAI's API.
+const OPENAI_TOO: [&str; 4] = [
+    "openai_compat",
+    "openai-compat",
+    "openai_compatible",
+    "openai-compatible",
+];
 
 /// Headers that belong to a connection or to a message's framing: to set them is to break it.
 const NOT_OURS_TO_SET: [&str; 7] = [
@@ -156,9 +164,11 @@ fn name(field: Field<'_>, known: &mut HashMap<Arc<str>, Position>, report: &mut 
 fn kind(field: Field<'_>, report: &mut Report<'_>) -> Option<BackendKind> {
     let text = field.text(report)?;
     let written = text.value();
+    let is_openai_too = OPENAI_TOO.iter().any(|name| name.eq_ignore_ascii_case(written));
     let kind = BackendKind::ALL
         .into_iter()
-        .find(|kind| kind.name().eq_ignore_ascii_case(written));
+        .find(|kind| kind.name().eq_ignore_ascii_case(written))
+        .or(is_openai_too.then_some(BackendKind::OpenAi));
     if kind.is_none() {
         let fix = match nearest(written, BackendKind::ALL.into_iter().map(BackendKind::name)) {
             Some(name) => format!("Did you mean `{name}`?"),
@@ -175,6 +185,13 @@ fn kind(field: Field<'_>, report: &mut Report<'_>) -> Option<BackendKind> {
 fn url(field: Field<'_>, report: &mut Report<'_>) -> Option<ServerUrl> {
     let text = field.text(report)?;
     match ServerUrl::check(text.value()) {
+        Ok(url) if url.scheme == UrlScheme::H2c => {
+            let rule = "A backend of this file is reached by http or https: the aggregator speaks HTTP/1.1 to it.";
+            let fix = "Write `http://` where the backend speaks HTTP/1.1 too, or let the edge speak HTTP/2 to it: a mapping \
+                       file's `url: \"h2c://…\"`.";
+            report.error(text.node.position, shown_scalar(text.value()), rule, fix);
+            None
+        }
         Ok(url) => Some(url),
         Err(refusal) => {
             report.error(text.node.position, refusal.shown, refusal.rule, refusal.fix);

@@ -191,6 +191,7 @@ fn the_version_at_the_end_of_an_address_is_ours_to_write() {
         ("openai", "https://api.openai.com/v1", "https://api.openai.com"),
         ("openai", "http://h:1/litellm/v1/", "http://h:1/litellm"),
         ("openai", "http://h:1/api", "http://h:1/api"),
+        ("OpenAI_compat", "http://h:1/v1", "http://h:1"),
         ("ollama", "http://h:1/api", "http://h:1"),
         ("gemini", "https://h/v1beta", "https://h"),
         ("anthropic", "https://h/v1", "https://h"),
@@ -257,6 +258,11 @@ fn every_mistake_is_told_at_its_place_with_its_rule_and_its_fix() {
             "backends:\n- {name: a, type: openai, url: 'ftp://h:1'}\n".to_owned(),
             (2, 32),
             "http, https or h2c",
+        ),
+        (
+            "backends:\n- {name: a, type: openai, url: 'h2c://h:1'}\n".to_owned(),
+            (2, 32),
+            "speaks HTTP/1.1 to it",
         ),
         (
             "backends:\n- {name: a, type: openai, url: 'http://u:sk-canary@h'}\n".to_owned(),

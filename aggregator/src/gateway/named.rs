@@ -101,11 +101,12 @@ fn not_admitted(error: &ApiError) -> Refusal {
         }
         _ => "Models are managed with the admin token: send it as `Authorization: Bearer`.",
     };
-    let status = match error {
-        ApiError::Door(refusal) => refusal.status(),
-        _ => StatusCode::FORBIDDEN,
+    let (kind, status) = match error {
+        ApiError::Door(refusal) => (FailureKind::Permission, refusal.status()),
+        ApiError::AdminToken => (FailureKind::Authentication, StatusCode::UNAUTHORIZED),
+        _ => (FailureKind::Permission, StatusCode::FORBIDDEN),
     };
-    Refusal::new(Failure::new(FailureKind::Permission, message)).with_status(status)
+    Refusal::new(Failure::new(kind, message)).with_status(status)
 }
 
 fn unreachable_backend() -> Refusal {

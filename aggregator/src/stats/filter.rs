@@ -55,7 +55,7 @@ impl StatsFilter {
                 Severity::Error,
                 Position::default(),
                 String::new(),
-                &format!("the file given with --stats-config-file can be read: {error}"),
+                &format!("the file given with --stats-config-file cannot be read: {error}"),
                 custody::fix(&error).unwrap_or(fix),
             )]
         })?;

@@ -5,7 +5,8 @@ use maud::{Markup, html};
 use super::fragment::Fragment;
 use super::parts::{self, Tone};
 use super::{Page, format};
-use crate::api::responses::Query;
+use crate::api::listing::Listing;
+use crate::api::query::Query;
 use crate::error::ApiError;
 use crate::fleet::{Backend, Status};
 use crate::router::AppState;
@@ -14,29 +15,22 @@ use crate::router::AppState;
 const PAGE_MAX: usize = 50;
 const MODELS_MAX: usize = 8;
 
-pub(super) async fn fragment(state: &AppState, mut query: Query) -> Result<Fragment, ApiError> {
-    let search = query.text("search")?;
-    let after = query.parsed("cursor", "the name of a backend", |text| Some(text.to_owned()))?;
-    query.end()?;
+pub(super) async fn fragment(state: &AppState, query: Query) -> Result<Fragment, ApiError> {
+    let (search, listing) = query.whole(|query| Ok((query.search()?, Listing::read(query)?.at_most(PAGE_MAX))))?;
     let view = state.fleet.view();
-    let needle = search.as_deref().unwrap_or_default().to_lowercase();
+    let needle = search.as_deref().unwrap_or_default();
     let mut all: Vec<&Backend> = view.backends.iter().map(|backend| &**backend).collect();
-    all.retain(|backend| matches(backend, &needle));
+    all.retain(|backend| matches(backend, needle));
     all.sort_by(|a, b| a.spec.name.cmp(&b.spec.name));
-    let begin = after.map_or(0, |after| all.partition_point(|backend| *backend.spec.name <= *after));
-    let rest = &all[begin..];
-    let shown = &rest[..rest.len().min(PAGE_MAX)];
-    let next = shown.last().filter(|_| rest.len() > shown.len());
-    let next = next.map(|last| {
-        let search = parts::encoded(&needle);
+    let (shown, next) = listing.page(&all, |backend| &backend.spec.name);
+    let next = next.map(|after| {
+        let search = search
+            .iter()
+            .map(|search| format!("&search={}", parts::encoded(search)));
         format!(
             "/ui/backends?cursor={}{}",
-            parts::encoded(&last.spec.name),
-            if search.is_empty() {
-                search
-            } else {
-                format!("&search={search}")
-            }
+            parts::encoded(&after),
+            search.collect::<String>()
         )
     });
     let lead = html! { "Asked every few seconds. Draining keeps new requests away; what runs goes on." };

@@ -7,7 +7,7 @@ use serde_json::Value;
 use super::Page;
 use super::fragment::Fragment;
 use super::parts;
-use crate::api::responses::Query;
+use crate::api::query::Query;
 use crate::error::ApiError;
 use crate::router::AppState;
 
@@ -16,7 +16,7 @@ const TEMPLATES_MAX: usize = 60;
 pub(super) const MODELS_MAX: usize = 500;
 
 pub(super) async fn fragment(state: &AppState, query: Query) -> Result<Fragment, ApiError> {
-    query.end()?;
+    query.whole(|_| Ok(()))?;
     let templates = state.gateway.council.describe();
     let models = state.gateway.model_ids();
     let lead = html! { "Several members answer, each with a persona of its own; a synthesizer writes the one answer." };

@@ -72,7 +72,7 @@ pub(super) fn bytes(bytes: u64) -> String {
 
 /// `2026-11-22 10:00:00`, of microseconds since 1970, in UTC.
 pub(super) fn moment(us: i64) -> String {
-    let text = crate::api::responses::rfc3339(us);
+    let text = crate::api::time::rfc3339(us);
     text.get(..19).unwrap_or(&text).replace('T', " ")
 }
 

@@ -1,13 +1,12 @@
 //! A page's content: named parts, each rendered by itself, so that a live page exchanges only what has changed.
 
-use axum::extract::{Path, RawQuery, State};
-use axum::http::header::{CACHE_CONTROL, CONTENT_TYPE, HeaderMap};
+use axum::extract::{Path, State};
+use axum::http::header::{CACHE_CONTROL, CONTENT_TYPE};
 use axum::response::{IntoResponse as _, Response};
 use maud::{Markup, html};
 
 use super::{Page, backends, council, keys, mappings, overview, responses, try_it};
-use crate::api::responses::{Pairs, Query};
-use crate::auth;
+use crate::api::query::Query;
 use crate::error::ApiError;
 use crate::router::AppState;
 
@@ -62,23 +61,15 @@ impl Fragment {
 
 pub(crate) async fn part(
     State(state): State<AppState>,
-    headers: HeaderMap,
     Path(name): Path<String>,
-    pairs: Pairs,
+    query: Query,
 ) -> Result<Response, ApiError> {
-    let fragment = admitted(&state, &headers, &name, Query::of(pairs)?).await?;
+    let fragment = rendered(&state, &name, query).await?;
     let kind = [(CONTENT_TYPE, "text/html; charset=utf-8"), (CACHE_CONTROL, "no-store")];
     Ok((kind, fragment.whole().into_string()).into_response())
 }
 
-/// The fragment, for whoever brings the token: it is asked for anew with every rendering.
-pub(super) async fn admitted(
-    state: &AppState,
-    headers: &HeaderMap,
-    name: &str,
-    query: Query,
-) -> Result<Fragment, ApiError> {
-    auth::admit_admin(&state.settings.load().admin, headers)?;
+pub(super) async fn rendered(state: &AppState, name: &str, query: Query) -> Result<Fragment, ApiError> {
     let page = Page::from_name(name).ok_or(ApiError::UnknownPage)?;
     match page {
         Page::Overview => overview::fragment(state, query).await,
@@ -89,11 +80,4 @@ pub(super) async fn admitted(
         Page::Council => council::fragment(state, query).await,
         Page::Try => try_it::fragment(state, query).await,
     }
-}
-
-/// The query as it came, to be read again at each rendering.
-pub(super) fn query_of(raw: &RawQuery) -> Result<Query, ApiError> {
-    let uri = format!("/?{}", raw.0.as_deref().unwrap_or_default()).parse();
-    let uri = uri.map_err(|_| ApiError::BadPage)?;
-    Query::of(axum::extract::Query::try_from_uri(&uri))
 }

@@ -9,7 +9,7 @@ use super::fragment::Fragment;
 use super::parts::{self, Tone};
 use super::{Page, format};
 use crate::api::keys::{self, KeyPage, KeyRequest, Used};
-use crate::api::responses::Query;
+use crate::api::query::Query;
 use crate::error::ApiError;
 use crate::router::AppState;
 
@@ -18,10 +18,9 @@ const DAY_MS: u64 = 86_400_000;
 /// Rows on a page: a row is a kilobyte.
 const PAGE_MAX: usize = 50;
 
-pub(super) async fn fragment(state: &AppState, mut query: Query) -> Result<Fragment, ApiError> {
-    let mut request = KeyRequest::read(&mut query)?;
-    query.end()?;
-    request.limit = request.limit.min(PAGE_MAX);
+pub(super) async fn fragment(state: &AppState, query: Query) -> Result<Fragment, ApiError> {
+    let mut request = query.whole(KeyRequest::read)?;
+    request.listing = request.listing.at_most(PAGE_MAX);
     let lead =
         html! { "Each key is a router of a mapping file. A change works within a moment; nothing is restarted." };
     let fragment = Fragment::new(Page::Keys, lead);
@@ -51,7 +50,7 @@ fn tools(request: &KeyRequest, total: usize) -> Markup {
         div.controls {
             form.find role="search" data-go="/ui/keys" {
                 label.sr for="search" { "Find a key" }
-                input #search type="search" name="search" value=[request.search.as_deref()] placeholder="Name, service, file or fingerprint";
+                input #search type="search" name="search" value=[request.search.as_deref()] placeholder="Name, service, file" title="Or the beginning of a fingerprint";
                 button type="submit" { "Find" }
                 span.quiet { (format::counted(total, "key", "keys")) }
             }
@@ -102,7 +101,7 @@ fn cells(row: &KeyRow, used: Option<&Used>) -> Vec<Markup> {
         },
         state_badge(row),
         html! {
-            (row.service)
+            span.long { (row.service) }
             @if let Some(models) = &row.models { span.under { (few(models)) } }
         },
         html! { @if row.limits.is_empty() { span.quiet { "none" } } @for limit in &row.limits { span.line { (limit_words(limit)) } } },
@@ -112,7 +111,7 @@ fn cells(row: &KeyRow, used: Option<&Used>) -> Vec<Markup> {
                 (format::short(tokens(&used.month) as f64)) " tokens"
                 span.under { (format::counted(usize::try_from(used.month.exchanges).unwrap_or(0), "request", "requests")) }
             }
-            _ => span.quiet { (format::NONE) },
+            _ => (parts::none()),
         } },
         html! { (row.expires_at.as_deref().map_or("never", |at| at.get(..10).unwrap_or(at))) },
         buttons(row),
@@ -136,7 +135,7 @@ fn today(row: &KeyRow, used: Option<&Used>) -> Markup {
     let today = used.map(|used| &used.today).filter(|today| today.exchanges > 0);
     html! {
         @match (today, budget) {
-            (None, None) => span.quiet { (format::NONE) },
+            (None, None) => (parts::none()),
             (today, Some((amount, count))) => {
                 @let spent = today.map_or(0, |today| match count { "input" => today.input_tokens, "output" => today.output_tokens, _ => tokens(today) });
                 (parts::meter(&format!("Tokens of {} today", row.name), spent, amount))
@@ -234,10 +233,12 @@ fn new_key(services: &[String]) -> Markup {
                     (field("concurrent", "At once", "empty for no limit", number("concurrent")))
                     (field("note", "Note", "becomes a comment in the file", html! { input #f-note name="note" autocomplete="off" aria-describedby="h-note"; }))
                 }
-                p.trouble role="alert" {}
-                div.row {
-                    button type="button" data-close { "Cancel" }
-                    button.primary type="submit" { "Make key" }
+                div.foot {
+                    p.trouble role="alert" {}
+                    div.row {
+                        button type="button" data-close { "Cancel" }
+                        button.primary type="submit" { "Make key" }
+                    }
                 }
             }
         }

@@ -4,8 +4,8 @@
 //!  task ──render every 2 s, compare──▶ [ 1 piece ] ──hyper polls──▶ the script, which reads the stream with fetch
 //! ```
 //!
-//! The task ends with the body: when the client goes, sending fails. The token is asked for at every rendering, so one that
-//! is withdrawn ends the stream.
+//! The task ends with the body: when the client goes, sending fails. The door is asked again before every rendering, so a
+//! token that is withdrawn ends the stream.
 
 use std::collections::HashMap;
 use std::io;
@@ -14,7 +14,8 @@ use std::task::{Context, Poll};
 use std::time::Duration;
 
 use axum::body::Body;
-use axum::extract::{Path, RawQuery, State};
+use axum::extract::{Path, State};
+use axum::http::Uri;
 use axum::http::header::{CACHE_CONTROL, CONTENT_TYPE, HeaderMap};
 use axum::response::{IntoResponse as _, Response};
 use bytes::Bytes;
@@ -23,7 +24,8 @@ use serde_json::json;
 use tokio::sync::{OwnedSemaphorePermit, mpsc};
 use tokio::time::MissedTickBehavior;
 
-use super::fragment::{admitted, query_of};
+use super::fragment::{Fragment, rendered};
+use crate::api::query::Query;
 use crate::error::ApiError;
 use crate::router::AppState;
 
@@ -35,10 +37,10 @@ pub(crate) async fn live(
     State(state): State<AppState>,
     headers: HeaderMap,
     Path(name): Path<String>,
-    raw: RawQuery,
+    uri: Uri,
 ) -> Result<Response, ApiError> {
     // What is refused is refused with a status.
-    let first = admitted(&state, &headers, &name, query_of(&raw)?).await?;
+    let first = rendered(&state, &name, Query::of(&uri)?).await?;
     let turn = state.desk.watchers.clone().try_acquire_owned();
     let turn = turn.map_err(|_| ApiError::TooManyWatchers)?;
     let (pieces, taken) = mpsc::channel(1);
@@ -49,7 +51,7 @@ pub(crate) async fn live(
         state,
         headers,
         name,
-        raw,
+        uri,
         seen,
     };
     tokio::spawn(watch.run(pieces));
@@ -61,7 +63,8 @@ struct Watch {
     state: AppState,
     headers: HeaderMap,
     name: String,
-    raw: RawQuery,
+    /// Its query is read again at each rendering.
+    uri: Uri,
     /// What each part was when it was last sent.
     seen: HashMap<&'static str, String>,
 }
@@ -81,10 +84,7 @@ impl Watch {
                 () = pieces.closed() => return,
                 _ = ticks.tick() => {}
             }
-            let Ok(query) = query_of(&self.raw) else { return };
-            let Ok(fragment) = admitted(&self.state, &self.headers, &self.name, query).await else {
-                return;
-            };
+            let Ok(fragment) = self.look().await else { return };
             out = changed(&mut self.seen, fragment.parts());
             quiet = if out.is_empty() { quiet + 1 } else { 0 };
             if quiet >= QUIET_LOOKS_MAX {
@@ -92,6 +92,11 @@ impl Watch {
                 ": nothing new\n\n".clone_into(&mut out);
             }
         }
+    }
+
+    async fn look(&self) -> Result<Fragment, ApiError> {
+        self.state.door.still_admits(&self.headers)?;
+        rendered(&self.state, &self.name, Query::of(&self.uri)?).await
     }
 }
 

@@ -8,7 +8,7 @@ use super::fragment::Fragment;
 use super::parts::{self, Tone};
 use super::{Page, format};
 use crate::api::mappings::{self, File, FilePage, FileRequest, Told};
-use crate::api::responses::Query;
+use crate::api::query::Query;
 use crate::error::ApiError;
 use crate::mapping_lines::Line;
 use crate::router::AppState;
@@ -16,10 +16,9 @@ use crate::router::AppState;
 const PAGE_MAX: usize = 50;
 const NAMES_MAX: usize = 12;
 
-pub(super) async fn fragment(state: &AppState, mut query: Query) -> Result<Fragment, ApiError> {
-    let mut request = FileRequest::read(&mut query)?;
-    query.end()?;
-    request.limit = request.limit.min(PAGE_MAX);
+pub(super) async fn fragment(state: &AppState, query: Query) -> Result<Fragment, ApiError> {
+    let mut request = query.whole(FileRequest::read)?;
+    request.listing = request.listing.at_most(PAGE_MAX);
     let lead = html! { "Files are followed as they change. One that does not check keeps its last good content." };
     let fragment = Fragment::new(Page::Mappings, lead);
     let Ok(keyring) = state.desk.keyring() else {

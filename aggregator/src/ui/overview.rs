@@ -6,7 +6,7 @@ use serde_json::Value;
 use super::fragment::Fragment;
 use super::parts;
 use super::{Page, backends, format, plot};
-use crate::api::responses::Query;
+use crate::api::query::Query;
 use crate::api::series::{self, By};
 use crate::error::ApiError;
 use crate::router::AppState;
@@ -19,10 +19,8 @@ mod trouble;
 /// Backends on this page; all of them are on theirs.
 const BACKENDS_MAX: usize = 12;
 
-pub(super) async fn fragment(state: &AppState, mut query: Query) -> Result<Fragment, ApiError> {
-    let span = series::span(&mut query)?;
-    let by = series::by(&mut query)?;
-    query.end()?;
+pub(super) async fn fragment(state: &AppState, query: Query) -> Result<Fragment, ApiError> {
+    let (span, by) = query.whole(series::asked)?;
     let series = state.desk.series(span, state.store.as_ref()).await?;
     let stats = state.stats.serve().await;
     let stats: Option<Value> = stats.and_then(|stats| serde_json::from_slice(&stats).ok());

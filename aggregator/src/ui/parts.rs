@@ -28,6 +28,11 @@ pub(super) fn badge(tone: Tone, text: &str) -> Markup {
     html! { span class={ "badge " (tone.class()) } { (text) } }
 }
 
+/// In place of a value that is not there.
+pub(super) fn none() -> Markup {
+    html! { span.quiet.none { (format::NONE) } }
+}
+
 /// One number that matters, and what it is.
 pub(super) fn figure(label: &str, value: &str, note: &str) -> Markup {
     html! {

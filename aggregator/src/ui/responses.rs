@@ -5,7 +5,8 @@ use maud::{Markup, html};
 use super::fragment::Fragment;
 use super::parts::{self, Tone};
 use super::{Page, format};
-use crate::api::responses::{Query, cursor_text};
+use crate::api::query::Query;
+use crate::api::responses::cursor_text;
 use crate::error::ApiError;
 use crate::router::AppState;
 use crate::store::{Filter, PageRequest, Row, Status, Store};
@@ -24,15 +25,13 @@ pub(super) async fn fragment(state: &AppState, mut query: Query) -> Result<Fragm
         return Ok(Fragment::new(Page::Responses, html! {}).with("list", off()));
     };
     if let Some(id) = query.parsed("id", "an exchange's id", |text| text.parse().ok())? {
-        query.end()?;
+        query.whole(|_| Ok(()))?;
         let stored = store.show(id).await?.ok_or(ApiError::UnknownResponse)?;
         let lead = html! { a.back href="/ui/responses" { "All responses" } };
         return Ok(Fragment::new(Page::Responses, lead).with("conversation", conversation::whole(&stored)));
     }
-    let filters = Filters::read(&mut query)?;
-    let before = query.place()?;
+    let (filters, before) = query.whole(|query| Ok((Filters::read(query)?, query.place()?)))?;
     let filter = filters.filter()?;
-    query.end()?;
     let found = find(store, &filter, before).await?;
     let lead =
         html! { "Every exchange that is kept, the newest first. Prompts are in it: it is for administrators' eyes." };
@@ -102,24 +101,32 @@ fn list(found: &Found, filters: &Filters) -> Markup {
 }
 
 fn cells(row: &Row) -> Vec<Markup> {
-    let or_dash = |text: Option<&str>| text.unwrap_or(format::NONE).to_owned();
-    let tokens = match (row.tokens.input, row.tokens.output) {
-        (None, None) => format::NONE.to_owned(),
-        (input, output) => format!(
-            "{} + {}",
-            format::short(input.unwrap_or(0) as f64),
-            format::short(output.unwrap_or(0) as f64)
-        ),
+    let or_none = |text: Option<&str>| html! { @match text { Some(text) => (text), None => (parts::none()) } };
+    let name = |text: Option<&str>| match text {
+        Some(text) => html! { span.long { (text) } },
+        None => parts::none(),
     };
+    let time = |us: Option<u64>| or_none(us.map(format::micros).as_deref());
+    let short = |tokens: Option<u64>| format::short(tokens.unwrap_or(0) as f64);
+    let tokens = match (row.tokens.input, row.tokens.output) {
+        (None, None) => None,
+        (input, output) => Some(format!("{} in, {} out", short(input), short(output))),
+    };
+    let is_councils = row.plane.name() == "council";
     vec![
         html! { a href={ "/ui/responses?id=" (row.id) } { (format::moment(row.started_at_us)) } },
-        html! { (or_dash(row.asked.key.as_deref())) @if row.plane.name() == "council" { span.under { "for a council" } } },
-        html! { (or_dash(row.answered.model.as_deref().or(row.asked.model.as_deref()))) },
-        html! { (or_dash(row.answered.backend.as_deref())) },
+        match (&row.asked.key, is_councils) {
+            (None, true) => html! { span.quiet { "for a council" } },
+            (key, is_councils) => {
+                html! { (name(key.as_deref())) @if is_councils { span.under { "for a council" } } }
+            }
+        },
+        name(row.answered.model.as_deref().or(row.asked.model.as_deref())),
+        name(row.answered.backend.as_deref()),
         ended(row),
-        html! { (tokens) },
-        html! { (row.timing.first_token_us.map_or_else(|| format::NONE.to_owned(), format::micros)) },
-        html! { (row.timing.duration_us.map_or_else(|| format::NONE.to_owned(), format::micros)) },
+        or_none(tokens.as_deref()),
+        time(row.timing.first_token_us),
+        time(row.timing.duration_us),
     ]
 }
 

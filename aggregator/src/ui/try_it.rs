@@ -10,16 +10,15 @@ use super::council::MODELS_MAX;
 use super::fragment::Fragment;
 use super::parts;
 use crate::api::identify;
-use crate::api::responses::Query;
+use crate::api::query::Query;
 use crate::error::ApiError;
 use crate::router::AppState;
 
 /// Keys to choose from; any other is found by `?key=`.
 const KEYS_MAX: usize = 500;
 
-pub(super) async fn fragment(state: &AppState, mut query: Query) -> Result<Fragment, ApiError> {
-    let key = query.text("key")?;
-    query.end()?;
+pub(super) async fn fragment(state: &AppState, query: Query) -> Result<Fragment, ApiError> {
+    let key = query.whole(|query| query.text("key"))?;
     let models = match &key {
         Some(key) => identify::models_of(state, key)?,
         None => state.gateway.model_ids(),

@@ -6,6 +6,7 @@ use clap::{Args, ValueEnum};
 
 /// Certificates that an authority issues and that are renewed by themselves.
 #[derive(Debug, Args)]
+#[command(next_help_heading = "ACME")]
 pub(crate) struct AcmeArgs {
     /// Get a certificate for this host name by ACME, and keep it renewed; `a.example+www.a.example` is one for both;
     /// may be given several times

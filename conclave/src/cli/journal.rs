@@ -41,6 +41,16 @@ pub(crate) struct JournalArgs {
         env = "CONCLAVE_JOURNAL_SYNC"
     )]
     pub(crate) journal_sync: SyncName,
+    /// Appends go to a file that is mapped into memory and from there to the journal, where the file system is apt (ext4,
+    /// tmpfs); `false`: each is a system call
+    #[arg(
+        long,
+        value_name = "BOOL",
+        default_value_t = true,
+        action = clap::ArgAction::Set,
+        env = "CONCLAVE_JOURNAL_TRAY"
+    )]
+    pub(crate) journal_tray: bool,
     /// The most that one plane's journal may hold, in MiB; the aggregator makes room as it reads
     #[arg(long, value_name = "MIB", default_value_t = 8192, env = "CONCLAVE_JOURNAL_MAX_MIB")]
     pub(crate) journal_max_mib: u64,

@@ -7,7 +7,10 @@ use std::path::PathBuf;
 use clap::{Args, Subcommand, ValueEnum};
 
 #[derive(Debug, Args)]
-#[command(after_help = "The admin token is read from the environment variable ADMIN_TOKEN, or from --token-file.")]
+#[command(
+    next_help_heading = "Where to ask",
+    after_help = "The admin token is read from the environment variable ADMIN_TOKEN, or from --token-file."
+)]
 pub(crate) struct ResponsesArgs {
     /// Where the aggregator is
     #[arg(

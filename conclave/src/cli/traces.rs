@@ -3,6 +3,7 @@
 use clap::Args;
 
 #[derive(Debug, Args)]
+#[command(next_help_heading = "Traces")]
 pub(crate) struct TraceArgs {
     /// OpenTelemetry collector that gets a span of each request, over OTLP (http/protobuf); /v1/traces is put behind it.
     /// [default: the variable OTEL_EXPORTER_OTLP_ENDPOINT, else no traces]

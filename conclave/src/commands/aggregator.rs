@@ -38,9 +38,11 @@ pub(crate) fn run(args: AggregatorArgs) -> Result<ExitCode> {
         service_manager::ready("Serving");
     });
     service_manager::stopping("Stopping");
+    tracing::info!("stopping: what models are saying is finished");
     signals.end_at_once_on_stop()?;
     service.stop()?;
     traces.stop();
+    tracing::info!("stopped");
     Ok(ExitCode::SUCCESS)
 }
 

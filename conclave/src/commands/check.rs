@@ -6,23 +6,19 @@ use std::process::ExitCode;
 use std::time::Duration;
 
 use aggregator::{ConfigFile, Council};
-use anyhow::{Context, Result, anyhow};
-use custody::{Contents, Terms};
+use anyhow::{Context, Result, anyhow, bail};
 use keymap::static_file::StaticFile;
 use keymap::{Problem, Severity, Snapshot, WatchOptions};
 
 use crate::cli::CheckArgs;
-use crate::settings;
-
-/// Of either configuration file.
-const CONFIG_BYTES_MAX: u64 = 4 << 20;
+use crate::settings::{self, ConfigKind};
 
 pub(crate) fn run(args: &CheckArgs) -> Result<ExitCode> {
     let mut problems = Vec::new();
     let mut file = StaticFile::default();
     let mut templates = args.council_templates.clone();
     for path in &args.config {
-        if is_ours(path) {
+        if settings::config_kind(path) == ConfigKind::Aggregators {
             let (ours, of_file) = ConfigFile::read(path);
             problems.extend(of_file);
             templates = templates.or(ours.and_then(|ours| ours.council.templates_dir));
@@ -35,6 +31,9 @@ pub(crate) fn run(args: &CheckArgs) -> Result<ExitCode> {
     if let Some(path) = &args.stats_config_file {
         problems.extend(settings::aggregator::stats_problems(path));
     }
+    if let Some(asked_for) = args.council_templates.as_deref().filter(|folder| !folder.is_dir()) {
+        bail!("--council-templates {}: there is no such folder", asked_for.display());
+    }
     let templates = templates.unwrap_or_else(|| Council::default().templates_dir().to_owned());
     let of_templates = aggregator::council_template_problems(&templates);
     problems.extend(of_templates.with_context(|| templates.display().to_string())?);
@@ -43,14 +42,7 @@ pub(crate) fn run(args: &CheckArgs) -> Result<ExitCode> {
     let snapshot = read(&mappings, Some(names).filter(|names| !names.is_empty()))?;
     problems.extend(snapshot.files.iter().flat_map(|file| file.problems.iter().cloned()));
     problems.extend(snapshot.problems.iter().cloned());
-    report(&problems, &snapshot)
-}
-
-/// Whether this is the aggregator's file and not Traefik's: both are given by the same flag.
-fn is_ours(path: &Path) -> bool {
-    // What cannot be read is told of by whoever reads it next.
-    let text = custody::read(path, &Terms::configuration(CONFIG_BYTES_MAX)).and_then(Contents::text);
-    text.is_ok_and(|text| ConfigFile::recognises(&text))
+    report(&problems, &mappings, &snapshot)
 }
 
 fn read(mappings: &Path, entry_points: Option<Vec<String>>) -> Result<Snapshot> {
@@ -60,14 +52,14 @@ fn read(mappings: &Path, entry_points: Option<Vec<String>>) -> Result<Snapshot> 
     };
     keymap::load_once(mappings, &options).map_err(|error| {
         anyhow!(
-            "the folder {} cannot be read: {}",
+            "the folder {} cannot be read; name another with --mappings: {}",
             mappings.display(),
             custody::told(&error)
         )
     })
 }
 
-fn report(problems: &[Problem], snapshot: &Snapshot) -> Result<ExitCode> {
+fn report(problems: &[Problem], mappings: &Path, snapshot: &Snapshot) -> Result<ExitCode> {
     let mut out = std::io::stdout().lock();
     for problem in problems {
         writeln!(out, "{problem}")?;
@@ -78,15 +70,21 @@ fn report(problems: &[Problem], snapshot: &Snapshot) -> Result<ExitCode> {
         .count();
     writeln!(
         out,
-        "{} files, {} routers, {} keys: {errors} errors, {} warnings",
-        snapshot.files.len(),
-        snapshot.table.routers(),
-        snapshot.table.keys(),
-        problems.len() - errors,
+        "{}: {}, {}, {}: {}, {}",
+        mappings.display(),
+        counted(snapshot.files.len(), "file"),
+        counted(snapshot.table.routers(), "router"),
+        counted(snapshot.table.keys(), "key"),
+        counted(errors, "error"),
+        counted(problems.len() - errors, "warning"),
     )?;
     Ok(if errors == 0 {
         ExitCode::SUCCESS
     } else {
         ExitCode::FAILURE
     })
+}
+
+fn counted(count: usize, what: &str) -> String {
+    format!("{count} {what}{}", if count == 1 { "" } else { "s" })
 }

@@ -104,8 +104,12 @@ pub(crate) fn reload(watch: &Watch, running: &RunningEdge) {
 /// Drains. A cut stream is a failure worth an exit code: the operator set the limit and it was too short.
 pub(crate) fn stop(running: RunningEdge) -> ExitCode {
     service_manager::stopping(&format!("Draining: {}", running.left()));
+    tracing::info!("stopping: nothing new is accepted, what is in flight is finished");
     match running.stop_telling(&|left| service_manager::status(&format!("Draining: {left}"))) {
-        0 => ExitCode::SUCCESS,
+        0 => {
+            tracing::info!("stopped: everything was finished");
+            ExitCode::SUCCESS
+        }
         cut => {
             tracing::warn!(
                 connections = cut,

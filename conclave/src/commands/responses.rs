@@ -14,12 +14,14 @@ use reqwest::Method;
 use serde_json::{Value, json};
 
 use crate::cli::responses::{FilterArgs, ResponsesAction, ResponsesArgs};
+use crate::logging::{self, Level};
 use client::AdminClient;
 
 /// The API's own bound.
 const PAGE_MAX: usize = 1_000;
 
 pub(crate) fn run(args: &ResponsesArgs) -> Result<ExitCode> {
+    logging::init(Level::Warning, false);
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     match runtime.block_on(act(args)) {
         // Whoever read what is printed has seen enough: `conclave responses list | head`.

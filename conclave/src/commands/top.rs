@@ -24,11 +24,13 @@ use std::time::Duration;
 use anyhow::{Context as _, Result};
 
 use crate::cli::TopArgs;
+use crate::logging::{self, Level};
 use crate::{settings, signals};
 use look::Looker;
 use scene::{Look, scene};
 
 pub(crate) fn run(args: &TopArgs) -> Result<ExitCode> {
+    logging::init(Level::Warning, false);
     let interval = settings::seconds("--interval", args.interval)?;
     let looker = Looker::new(args)?;
     if args.once || !io::stdout().is_terminal() {
@@ -51,7 +53,11 @@ fn print_once(mut looker: Looker, interval: Duration) -> Result<ExitCode> {
     // Whoever reads a pipe may have read enough.
     let _ = io::stdout().write_all(plain::text(&scene).as_bytes());
     let is_there = scene.edge.is_none() || scene.aggregator.is_none();
-    Ok(if is_there { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+    if !is_there {
+        eprintln!("conclave: neither plane is there; --edge-admin and --aggregator say where they are");
+        return Ok(ExitCode::FAILURE);
+    }
+    Ok(ExitCode::SUCCESS)
 }
 
 /// Looks, one an interval, until nobody wants them. None is made while the one before is not taken.

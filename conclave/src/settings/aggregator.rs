@@ -10,6 +10,7 @@ use aggregator::{
 use anyhow::{Result, bail};
 use keymap::{ApiKey, Problem, Severity};
 
+use super::ConfigKind;
 use super::journal::Keeping;
 use crate::cli::ServiceArgs;
 
@@ -85,6 +86,13 @@ fn address(args: &ServiceArgs, server: ServerSection) -> (String, u16) {
 }
 
 fn config_file(path: &Path) -> Result<ConfigSource> {
+    if super::config_kind(path) == ConfigKind::Edges {
+        bail!(
+            "--config {}: this is Traefik's static file, and the aggregator reads council-router's config.yaml; give it to \
+             `conclave edge`",
+            path.display()
+        );
+    }
     match ConfigSource::load(path) {
         Ok((source, warnings)) => {
             for warning in warnings {
@@ -158,6 +166,21 @@ mod tests {
             let (host, port) = address(&args.service, server);
             assert_eq!((&*host, port), expected, "{flags:?}");
         }
+    }
+
+    #[test]
+    fn a_comma_in_a_pattern_is_the_pattern_s() {
+        let typed = [
+            "conclave",
+            "aggregator",
+            "--skip-mapping",
+            "^old.{1,3}yml$",
+            "--skip-mapping=b",
+        ];
+        let Command::Aggregator(args) = Cli::parse_from(typed).command else {
+            panic!("the aggregator was asked for")
+        };
+        assert_eq!(args.service.skip_mapping, ["^old.{1,3}yml$", "b"]);
     }
 
     #[test]

@@ -12,7 +12,7 @@ use keymap::static_file::StaticFile;
 use keymap::{Network, ServerUrl};
 
 use super::journal::Keeping;
-use super::seconds;
+use super::{ConfigKind, seconds};
 use crate::cli::{CarrierName, DoorArgs};
 use crate::descriptors;
 
@@ -32,7 +32,7 @@ pub(crate) fn compose(
         tls: tls(door, file)?,
         aggregator,
         admin: admin(&door.admin)?,
-        threads: door.threads.unwrap_or_else(cores),
+        threads: door.threads.map_or_else(cores, usize::from),
         bounds: bounds(door),
         trusted_proxies: trusted_proxies(&door.trusted_proxies)?,
         balancing: balancing(door)?,
@@ -156,6 +156,13 @@ pub(crate) fn static_file(path: Option<&Path>) -> Result<StaticFile> {
     let Some(path) = path else {
         return Ok(StaticFile::default());
     };
+    if super::config_kind(path) == ConfigKind::Aggregators {
+        bail!(
+            "--config {}: this is the aggregator's file, and the edge reads Traefik's static file; give it to `conclave \
+             aggregator` or to `conclave up`",
+            path.display()
+        );
+    }
     let (file, problems) = super::static_file(path)?;
     let Some(file) = file else {
         bail!(
@@ -201,7 +208,12 @@ fn admin(typed: &str) -> Result<Option<SocketAddr>> {
         .with_context(|| format!("--admin: {typed:?} is neither ADDRESS:PORT nor `none`"))
 }
 
+/// What was typed, else the static file's. `none` as elsewhere, and `off`, are no log: also where the static file names
+/// one. A file of such a name is `./none`.
 fn access_log(typed: Option<&Path>, file: &StaticFile) -> Option<AccessLogTarget> {
+    if typed.is_some_and(|path| [NONE, "off"].iter().any(|none| path == Path::new(none))) {
+        return None;
+    }
     match typed.map(Path::to_owned).or_else(|| file.access_log.clone())? {
         path if path == Path::new("-") => Some(AccessLogTarget::Stdout),
         path => Some(AccessLogTarget::File(path)),
@@ -230,6 +242,26 @@ mod tests {
             error.contains("--trusted-proxies") && error.contains("gateway"),
             "{error}"
         );
+    }
+
+    #[test]
+    fn an_access_log_is_a_file_standard_output_or_none() {
+        let named = |path: &str| Some(AccessLogTarget::File(path.into()));
+        let file = StaticFile {
+            access_log: Some("static.log".into()),
+            ..StaticFile::default()
+        };
+        for (typed, expected) in [
+            (Some("-"), Some(AccessLogTarget::Stdout)),
+            (Some("a.log"), named("a.log")),
+            (Some("none"), None),
+            (Some("off"), None),
+            (Some("./none"), named("./none")),
+            (None, named("static.log")),
+        ] {
+            assert_eq!(access_log(typed.map(Path::new), &file), expected, "{typed:?}");
+        }
+        assert_eq!(access_log(None, &StaticFile::default()), None);
     }
 
     #[test]

@@ -64,6 +64,7 @@ pub(crate) fn compose(args: &JournalArgs) -> Result<Option<Keeping>> {
         },
         loss,
         folder_bytes_max: args.journal_max_mib.saturating_mul(1 << 20),
+        tray: args.journal_tray,
         ..defaults
     };
     let body_bytes_max = args.capture_body_max_mib.saturating_mul(1 << 20);
@@ -105,6 +106,8 @@ mod tests {
         let keeping = composed(&["--journal", "j"]).expect("valid").expect("kept");
         assert_eq!(keeping.terms, Some(Terms::default()));
         assert_eq!(keeping.options, Options::default());
+        let written = composed(&["--journal", "j", "--journal-tray", "false"]).expect("valid");
+        assert!(!written.expect("kept").options.tray);
         let off = composed(&["--journal", "j", "--capture", "off"]).expect("valid");
         assert_eq!(off.expect("routers may still ask").terms, None);
         let error = composed(&["--journal", "j", "--journal-max-mib", "1"]).expect_err("too small");

@@ -1,10 +1,13 @@
-//! Files that hold a key and nothing else, named by a flag.
+//! Files that hold a key and nothing else, named by a flag; and the admin token, which may be such a file.
 
 use std::path::Path;
 
-use anyhow::{Result, anyhow};
+use anyhow::{Context as _, Result, anyhow};
 use custody::{Contents, Terms};
+use reqwest::header::HeaderValue;
 use zeroize::Zeroizing;
+
+const ADMIN_TOKEN: &str = "ADMIN_TOKEN";
 
 /// Some thousand lines of `URL KEY`.
 const FILE_BYTES_MAX: u64 = 1 << 20;
@@ -17,4 +20,24 @@ pub(crate) fn read(flag: &str, path: &Path) -> Result<Zeroizing<String>> {
         tracing::warn!(file = %path.display(), fix = remark.fix(), "{flag}: {remark}");
     }
     Contents::text(contents).map_err(told)
+}
+
+/// What brings the admin token: from `--token-file`, else from the environment; none where neither has one, for the
+/// endpoints may be open.
+pub(crate) fn admin_authorization(file: Option<&Path>) -> Result<Option<HeaderValue>> {
+    let token = match file {
+        Some(path) => Some(read("--token-file", path)?),
+        None => std::env::var(ADMIN_TOKEN).ok().map(Zeroizing::new),
+    };
+    let Some(token) = token
+        .as_deref()
+        .map(|token| token.trim())
+        .filter(|token| !token.is_empty())
+    else {
+        return Ok(None);
+    };
+    let value = HeaderValue::from_str(&format!("Bearer {token}"));
+    let mut value = value.ok().context("the admin token holds what no header can")?;
+    value.set_sensitive(true);
+    Ok(Some(value))
 }

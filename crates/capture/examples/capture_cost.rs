@@ -1,7 +1,8 @@
 //! What keeping costs: a small exchange (a prompt of 200 bytes, an answer of 600) and a stream's token of 40 bytes, each
 //! by itself, and as a thread's loop brings several at one moment, which share an append.
 //!
-//! In time of this thread's on a processor, as the kernel counts it: what else the machine does is not in it.
+//! Through a tray, and by a `write(2)` each. In time of this thread's and the syncing thread's on a processor, as the kernel
+//! counts it: what else the machine does is not in it.
 //!
 //! `cargo run --release -p capture --example capture_cost [FOLDER]`
 
@@ -31,25 +32,36 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     let base = std::env::args().nth(1).map_or_else(std::env::temp_dir, PathBuf::from);
     let folder = base.join("capture-cost");
     let _there_may_be_none = std::fs::remove_dir_all(&folder);
-    let ledger = Ledger::open(&folder, Options::default())?;
     // The first pass makes what is made once.
     for round in ["first", "then"] {
-        for at_once in [1, 4, 16] {
-            measure(&ledger, &format!("{round}: an exchange"), at_once, EXCHANGES, exchanges)?;
-            measure(&ledger, &format!("{round}: a token"), at_once, TOKENS, tokens)?;
+        for (form, tray) in [("written", false), ("tray", true)] {
+            let options = Options {
+                tray,
+                ..Options::default()
+            };
+            let ledger = Ledger::open(&folder, options)?;
+            for at_once in [1, 16] {
+                let what = format!("{round}, {form}: an exchange");
+                measure(&ledger, &what, at_once, EXCHANGES, exchanges)?;
+                measure(&ledger, &format!("{round}, {form}: a token"), at_once, TOKENS, tokens)?;
+            }
+            println!("{:?}", ledger.statistics());
+            drop(ledger);
+            std::fs::remove_dir_all(&folder)?;
         }
     }
-    println!("{:?}", ledger.statistics());
-    drop(ledger);
-    std::fs::remove_dir_all(&folder)?;
     Ok(())
 }
 
-/// Since this thread began.
+/// All threads of this process together.
 fn on_processor_ns() -> Result<f64, Box<dyn std::error::Error>> {
-    let told = std::fs::read_to_string("/proc/thread-self/schedstat")?;
-    let first = told.split(' ').next().ok_or("a kernel that does not count")?;
-    Ok(first.parse()?)
+    let mut sum = 0.0;
+    for thread in std::fs::read_dir("/proc/self/task")? {
+        let told = std::fs::read_to_string(thread?.path().join("schedstat"))?;
+        let first = told.split(' ').next().ok_or("a kernel that does not count")?;
+        sum += first.parse::<f64>()?;
+    }
+    Ok(sum)
 }
 
 fn begin(ledger: &Arc<Ledger>) -> Recorder {
@@ -87,7 +99,7 @@ fn measure(
     act(ledger, at_once)?;
     let each = (on_processor_ns()? - began) / 1e3 / f64::from(count);
     let appends = (ledger.statistics().appends - appends) as f64 / f64::from(count);
-    println!("{what}, {at_once} at once: {each:.2} µs, {appends:.2} appends");
+    println!("{what}, {at_once} at once: {each:.3} µs, {appends:.2} appends");
     Ok(())
 }
 

@@ -183,20 +183,14 @@ impl Scratch {
     }
 
     /// Adds a body's bytes. What comes at once becomes one record, however many calls it took.
-    pub(crate) fn bytes(
-        &mut self,
-        exchange: &mut Exchange,
-        kind: Kind,
-        mut bytes: &[u8],
-        elapsed_us: impl Fn() -> u64,
-    ) {
+    pub(crate) fn bytes(&mut self, exchange: &mut Exchange, kind: Kind, mut bytes: &[u8], elapsed_us: u64) {
         if self.piece_kind != kind {
             self.finish_piece(exchange);
         }
         while !bytes.is_empty() {
             if self.piece.is_empty() {
                 self.piece_kind = kind;
-                crate::fields::put_varint(&mut self.piece, elapsed_us());
+                crate::fields::put_varint(&mut self.piece, elapsed_us);
             }
             // A record that the journal split could not be read piece by piece.
             let (now, later) = bytes.split_at(bytes.len().min(PAYLOAD_BYTES_MAX - self.piece.len()));

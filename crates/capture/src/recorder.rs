@@ -27,6 +27,8 @@ pub struct Recorder {
     terms: Terms,
     started: Instant,
     gathered: Option<Box<Scratch>>,
+    /// When what is gathered began to be told, in microseconds since `started`: what goes in one append was told at one moment.
+    moment_us: Option<u64>,
     handed: Option<Handed>,
     request: Passed,
     response: Passed,
@@ -82,6 +84,7 @@ impl Recorder {
             terms,
             started,
             gathered: None,
+            moment_us: None,
             handed: None,
             request: Passed::default(),
             response: Passed::default(),
@@ -116,7 +119,7 @@ impl Recorder {
 
     /// `elapsed_us` of the head is filled in here.
     pub fn response_head(&mut self, head: &ResponseHead<'_>) {
-        let elapsed_us = micros_since(self.started);
+        let elapsed_us = self.elapsed_us();
         self.entry(Kind::ResponseHead, |out| {
             ResponseHead { elapsed_us, ..*head }.encode(out)
         });
@@ -139,7 +142,7 @@ impl Recorder {
             return;
         }
         let ended = Ended {
-            elapsed_us: micros_since(self.started),
+            elapsed_us: self.elapsed_us(),
             outcome: end.outcome,
             status: end.status,
             server: end.server,
@@ -207,9 +210,15 @@ impl Recorder {
         Ok(())
     }
 
+    fn elapsed_us(&mut self) -> u64 {
+        let started = self.started;
+        *self.moment_us.get_or_insert_with(|| micros_since(started))
+    }
+
     /// What was gathered, unless by now the beginning is known to be lost.
     fn wanted(&mut self) -> Option<Box<Scratch>> {
         self.learn();
+        self.moment_us = None;
         let mut scratch = self.gathered.take()?;
         if self.standing != Standing::Forgone {
             return Some(scratch);
@@ -260,10 +269,10 @@ impl Recorder {
         if bytes.is_empty() || !self.takes() {
             return;
         }
-        let started = self.started;
         for piece in bytes.chunks(GATHERED_BYTES_MAX) {
+            let elapsed_us = self.elapsed_us();
             let scratch = self.gathered.get_or_insert_with(|| self.ledger.scratch());
-            scratch.bytes(&mut self.exchange, kind, piece, || micros_since(started));
+            scratch.bytes(&mut self.exchange, kind, piece, elapsed_us);
             if scratch.batch.bytes() >= GATHERED_BYTES_MAX {
                 // Where this fails, the flush before the bytes are passed on tries again, and says so.
                 let _tried_again = self.flush();

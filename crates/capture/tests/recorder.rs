@@ -82,6 +82,14 @@ fn options() -> Options {
     }
 }
 
+/// Each append is a system call: then it is worth something to share one.
+fn by_calls() -> Options {
+    Options {
+        tray: false,
+        ..options()
+    }
+}
+
 /// No journal takes anything beyond a few bytes.
 fn full() -> Options {
     Options {
@@ -123,7 +131,7 @@ fn small(world: &World) -> ExchangeId {
 
 #[test]
 fn a_small_exchange_is_one_append() {
-    let world = World::new(options());
+    let world = World::new(by_calls());
     // The journal's own thread may come between its parts, but not each time.
     let once = (0..1000).map(|_| {
         let before = world.appends();
@@ -150,8 +158,26 @@ fn a_small_exchange_is_one_append() {
 }
 
 #[test]
-fn several_that_wait_share_an_append_and_each_is_there_once_it_flushed() {
+fn through_a_tray_nothing_waits_for_others() {
     let world = World::new(options());
+    let (before, mut recorder) = (world.appends(), world.begin(Terms::default()));
+    recorder.request_bytes(b"{}");
+    assert_eq!(recorder.hand_in(), Ok(false), "nothing is left to be flushed");
+    assert_eq!(world.read(recorder.id()).request, b"{}");
+    recorder.response_bytes(b"ok");
+    complete(&mut recorder);
+    assert_eq!(recorder.hand_in(), Ok(false));
+    let kept = world.read(recorder.id());
+    assert_eq!(
+        (&*kept.response, kept.outcome.as_deref()),
+        (&b"ok"[..], Some("complete"))
+    );
+    assert_eq!(world.appends() - before, 2);
+}
+
+#[test]
+fn several_that_wait_share_an_append_and_each_is_there_once_it_flushed() {
+    let world = World::new(by_calls());
     let shared = (0..1000).any(|_| {
         let before = world.appends();
         let mut recorders: Vec<_> = (0..10).map(|_| world.begin(Terms::default())).collect();
@@ -195,7 +221,10 @@ fn what_must_be_kept_is_not_left_to_others() {
         (LossPolicy::Refuse, false),
         (LossPolicy::Drop, true),
     ] {
-        let world = World::new(if is_full { full() } else { options() });
+        let world = World::new(Options {
+            tray: false,
+            ..if is_full { full() } else { options() }
+        });
         let mut recorder = world.begin(Terms {
             loss: terms,
             ..Terms::default()

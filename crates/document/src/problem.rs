@@ -32,20 +32,23 @@ pub struct Problem {
     pub fix: String,
 }
 
+impl Problem {
+    /// `path:line:column`, or the path alone where the problem concerns the whole file.
+    pub fn place(&self) -> String {
+        match self.position {
+            Position { line: 0, .. } => self.path.display().to_string(),
+            Position { line, column } => format!("{}:{line}:{column}", self.path.display()),
+        }
+    }
+}
+
 impl fmt::Display for Problem {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let severity = match self.severity {
             Severity::Error => "error",
             Severity::Warning => "warning",
         };
-        write!(
-            f,
-            "{}:{}:{}: {severity}: {}",
-            self.path.display(),
-            self.position.line,
-            self.position.column,
-            self.rule
-        )?;
+        write!(f, "{}: {severity}: {}", self.place(), self.rule)?;
         if !self.value.is_empty() {
             write!(f, "\n    value: {}", self.value)?;
         }
@@ -53,5 +56,27 @@ impl fmt::Display for Problem {
             write!(f, "\n    fix:   {}", self.fix)?;
         }
         Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_concerns_a_whole_file_has_no_line() {
+        let shown = |line, column| {
+            let problem = Problem {
+                severity: Severity::Error,
+                path: "a.yml".into(),
+                position: Position { line, column },
+                value: String::new(),
+                rule: "It is gone.".to_owned(),
+                fix: "Put it back.".to_owned(),
+            };
+            problem.to_string()
+        };
+        assert_eq!(shown(0, 0), "a.yml: error: It is gone.\n    fix:   Put it back.");
+        assert_eq!(shown(3, 1), "a.yml:3:1: error: It is gone.\n    fix:   Put it back.");
     }
 }

@@ -36,19 +36,15 @@ impl<'t> Field<'t> {
     pub fn integer(self, min: i64, max: i64, report: &mut Report<'_>) -> Option<i64> {
         let name = self.name;
         let text = self.text(report)?;
-        let number = text
-            .value()
-            .parse::<i64>()
-            .ok()
-            .filter(|number| (min..=max).contains(number));
+        let written = text.value().parse::<i64>().ok();
+        let number = written.filter(|number| (min..=max).contains(number));
         if number.is_none() {
             let rule = format!("`{name}` takes a whole number from {min} to {max}.");
-            report.error(
-                text.node.position,
-                shown_scalar(text.value()),
-                rule,
-                "Write digits only, without a unit.",
-            );
+            let fix = match written {
+                Some(_) => "Write a number within these bounds.",
+                None => "Write digits only, without a unit.",
+            };
+            report.error(text.node.position, shown_scalar(text.value()), rule, fix);
         }
         number
     }

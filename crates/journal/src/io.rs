@@ -9,6 +9,8 @@ use std::time::Duration;
 
 use crate::error::Error;
 use crate::segment;
+pub use crate::tray::Trayed;
+use crate::tray::{self, Whole};
 
 /// A writer looks for the lock so often, so long apart, before it believes that another has it.
 const LOCK_LOOKS_MAX: u32 = 10;
@@ -19,6 +21,8 @@ pub trait Folder: Send + Sync {
     fn path(&self) -> &Path;
     /// Makes a new, empty segment for appending.
     fn create(&self, segment: u64) -> io::Result<Box<dyn SegmentFile>>;
+    /// Opens a segment once more for appending: the newest, which its writer left without its last bytes.
+    fn reopen(&self, segment: u64) -> io::Result<Box<dyn SegmentFile>>;
     /// Opens a segment for reading.
     fn open(&self, segment: u64) -> io::Result<Box<dyn SegmentFile>>;
     /// The segments there are, in any order.
@@ -26,11 +30,19 @@ pub trait Folder: Send + Sync {
     fn remove(&self, segment: u64) -> io::Result<()>;
     /// Makes creations and removals durable.
     fn sync(&self) -> io::Result<()>;
+    /// Hands over to its segment's file what was appended and lies elsewhere until then. Nothing of that is synced before.
+    fn settle(&self) -> io::Result<()> {
+        Ok(())
+    }
+    /// Whether an append is no system call, so that nothing is gained where several share one.
+    fn is_quick(&self) -> bool {
+        false
+    }
 }
 
 /// One segment's file. Appending goes to the end, whatever was read.
 pub trait SegmentFile: Send + Sync {
-    /// One `write(2)`: it may take fewer bytes than were given.
+    /// One `write(2)`, or a copy to where it lasts as long: it may take fewer bytes than were given.
     fn append(&self, bytes: &[u8]) -> io::Result<usize>;
     fn read_at(&self, into: &mut [u8], offset: u64) -> io::Result<usize>;
     fn bytes(&self) -> io::Result<u64>;
@@ -139,8 +151,14 @@ impl Folder for Disk {
         Ok(Box::new(file))
     }
 
+    fn reopen(&self, segment: u64) -> io::Result<Box<dyn SegmentFile>> {
+        let file = OpenOptions::new().append(true).open(self.file(segment))?;
+        Ok(Box::new(file))
+    }
+
     fn open(&self, segment: u64) -> io::Result<Box<dyn SegmentFile>> {
-        Ok(Box::new(File::open(self.file(segment))?))
+        let file = File::open(self.file(segment))?;
+        Ok(Box::new(Whole::of(file, segment, &self.path)?))
     }
 
     /// A folder that is not there yet is an empty one: a reader may be up before the writer.
@@ -149,6 +167,7 @@ impl Folder for Disk {
             Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
             entries => entries?,
         };
+        let longer = tray::longer(&self.path)?;
         let mut listed = Vec::new();
         for entry in entries {
             let entry = entry?;
@@ -156,10 +175,11 @@ impl Folder for Disk {
                 continue;
             };
             match entry.metadata() {
-                Ok(metadata) => listed.push(Listed {
-                    segment,
-                    bytes: metadata.len(),
-                }),
+                Ok(metadata) => {
+                    let in_tray = longer.filter(|(longer, _)| *longer == segment);
+                    let bytes = in_tray.map_or(0, |(_, bytes)| bytes).max(metadata.len());
+                    listed.push(Listed { segment, bytes });
+                }
                 Err(error) if error.kind() == io::ErrorKind::NotFound => {} // Removed as we looked.
                 Err(error) => return Err(error),
             }
@@ -176,6 +196,26 @@ impl Folder for Disk {
     }
 }
 
+/// For reading alone.
+impl SegmentFile for Whole {
+    fn append(&self, _bytes: &[u8]) -> io::Result<usize> {
+        Err(io::ErrorKind::PermissionDenied.into())
+    }
+
+    fn read_at(&self, into: &mut [u8], offset: u64) -> io::Result<usize> {
+        Whole::read_at(self, into, offset)
+    }
+
+    fn bytes(&self) -> io::Result<u64> {
+        Whole::bytes(self)
+    }
+
+    fn sync(&self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+/// For appending.
 impl SegmentFile for File {
     fn append(&self, bytes: &[u8]) -> io::Result<usize> {
         let mut file = self;
@@ -196,6 +236,6 @@ impl SegmentFile for File {
 }
 
 /// A umask can only take bits away at creation; one that took ours would make files that we cannot read again.
-fn only_for_us(file: &File) -> io::Result<()> {
+pub(crate) fn only_for_us(file: &File) -> io::Result<()> {
     file.set_permissions(Permissions::from_mode(0o600))
 }

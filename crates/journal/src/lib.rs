@@ -10,6 +10,7 @@
 //!                        00000001753791398110.segment ─────────┘        rows + cursor, one transaction
 //!                        (numbered by ms of birth, ascending)                    │
 //!                        removed ◀──────────────────────── remove_ingested ──────┘
+//!                        tray: the newest segment's last bytes, where the file system is apt for one (`tray.rs`)
 //!
 //!   a segment                                       all numbers little-endian
 //!   ┌────────────┬───────┬───────┬───────┬──────╌╌
@@ -36,7 +37,8 @@
 //! **What is kept.** [`Writer::append`] returns when the bytes are with the kernel: no end of the process loses them. A
 //! thread of the writer's makes them durable ([`SyncPolicy`]) and no append waits for that unless asked to. Loss of power
 //! may lose what was not synced, from a segment's end; what remains of it is read. [`Writer::hand_in`] leaves bytes to the next
-//! write instead, and [`Writer::settle`] makes the same promise for them.
+//! write instead, and [`Writer::settle`] makes the same promise for them. A tray ([`io::Trayed`]) keeps the promise without a
+//! system call for each append; readers see no difference.
 //!
 //! **What is never done.** A written byte is never changed. A torn tail is not cut from the file; it is cut off by what
 //! follows: a writer that opens a folder begins a new segment and records how long the last one was, and whoever reads
@@ -45,8 +47,8 @@
 //! **What is lost is told.** A [`Gap`] has its place and its cause. Apart from that an exchange's frames are numbered, so
 //! that its reader knows it is whole or knows it is not ([`Exchange`]).
 //!
-//! **Bounds.** The writer buffers nothing; a reader some 256 KiB. Segments and folder have their size ([`Options`]); an
-//! append has its time, also while the disk stalls.
+//! **Bounds.** The writer buffers nothing but what was handed in; a tray has 256 KiB, a reader's memory as much. Segments
+//! and folder have their size ([`Options`]); an append has its time, also while the disk stalls.
 //!
 //! ```
 //! use journal::{Appended, Cursor, Exchange, ExchangeId, Kind, Options, Reader, Step, Writer};
@@ -79,6 +81,7 @@ mod mark;
 mod reader;
 mod record;
 mod segment;
+mod tray;
 mod writer;
 
 pub use batch::Batch;

@@ -8,9 +8,13 @@
 //!                   gate ── held too long by another? ──▶ lost: Stalled     at most one thread waits for the disk
 //!                     ▼
 //!                   log ─── folder full, disk full? ───▶ lost: Full, Disk
-//!                     ▼ one write(2)
+//!                     ▼ one write(2), or a copy into the tray
 //!                 segment ◀── fsync ── journal-sync: a thread of its own; also writes marks, weighs the folder
 //! ```
+//!
+//! **The tray.** Where the folder has one (see `tray.rs`), an append is a copy into memory that outlives the process, and
+//! the segment's file gets it later, many appends in one call. Nothing else here knows the difference: a segment's length
+//! is what was appended to it, wherever it lies. Without a tray, each append is a `write(2)`, and:
 //!
 //! **Handing in.** A call of `write` costs as much as all else together. [`Writer::hand_in`] copies a batch to where it
 //! waits for the next write, whoever's that is, and [`Writer::settle`] sees to it that it has been: who has several things
@@ -54,7 +58,8 @@ use crate::batch::Batch;
 use crate::cursor::Cursor;
 use crate::error::Error;
 use crate::frame::Seal;
-use crate::io::{Disk, Folder, WriterLock};
+use crate::io::{Disk, Folder, Trayed, WriterLock};
+use crate::tray;
 
 /// The pause between two attempts of [`Writer::append_within`].
 const RETRY_PAUSE: Duration = Duration::from_millis(5);
@@ -96,6 +101,7 @@ pub enum Reason {
 
 struct Shared {
     folder: Arc<dyn Folder>,
+    appends_quickly: bool,
     seal: Seal,
     options: Options,
     counters: Counters,
@@ -110,7 +116,8 @@ impl Writer {
     pub fn open(path: impl AsRef<Path>, options: Options) -> Result<Self, Error> {
         let disk = Disk::prepare(path.as_ref())?;
         let lock = disk.lock()?;
-        Self::start(Arc::new(disk), options, Some(lock))
+        let folder = furnished(Arc::new(disk), &options)?;
+        Self::start(folder, options, Some(lock))
     }
 
     /// Opens a journal on a file system of the caller's, who sees to it that there is no second writer.
@@ -130,6 +137,7 @@ impl Writer {
             counters: Counters::default(),
             progress: Progress::default(),
             waiting: Waiting::default(),
+            appends_quickly: folder.is_quick(),
             folder: folder.clone(),
             options,
         });
@@ -192,13 +200,13 @@ impl Writer {
     /// What cannot be written is lost as under [`LossPolicy::Drop`].
     ///
     /// `None`: nothing was taken, and the batch is to be appended: it is long, or much waits already, or each append is to
-    /// be confirmed ([`SyncPolicy::Always`]).
+    /// be confirmed ([`SyncPolicy::Always`]), or goes to a tray and costs no more than this.
     pub fn hand_in(&self, batch: &Batch) -> Option<Ticket> {
         assert!(
             batch.seal == self.shared.seal,
             "a batch is handed to the writer that made it"
         );
-        if self.shared.options.sync == SyncPolicy::Always {
+        if self.shared.options.sync == SyncPolicy::Always || self.shared.appends_quickly {
             return None;
         }
         self.shared.waiting.take_in(batch)
@@ -217,6 +225,24 @@ impl Writer {
     pub fn statistics(&self) -> Statistics {
         self.shared.counters.read()
     }
+}
+
+/// The folder with a tray, or without any: what a predecessor left in one has been handed over, or will be.
+fn furnished(disk: Arc<Disk>, options: &Options) -> Result<Arc<dyn Folder>, Error> {
+    let path = disk.path().to_owned();
+    let failed = |source| Error::Io {
+        action: "take over the tray of",
+        path,
+        source,
+    };
+    if !options.wants_tray() {
+        tray::clear(&*disk).map_err(failed)?;
+        return Ok(disk);
+    }
+    Ok(match Trayed::open(disk.clone()).map_err(failed)? {
+        Some(trayed) => Arc::new(trayed),
+        None => disk,
+    })
 }
 
 impl Shared {
@@ -238,7 +264,9 @@ impl Shared {
 
     /// Writes what was handed in, and `batch` behind it: in one write, unless `batch` is long.
     fn write(&self, log: &mut Log, batch: Option<&Batch>) -> Result<Option<Cursor>, Reason> {
-        let Some(mut handed) = self.waiting.take() else {
+        // Nothing is ever handed in where appending costs no more.
+        let handed = (!self.appends_quickly).then(|| self.waiting.take()).flatten();
+        let Some(mut handed) = handed else {
             return batch.map(|batch| self.write_batch(log, batch)).transpose();
         };
         let (joined, apart) = match batch {

@@ -1,4 +1,5 @@
-//! The carrier for HTTP/1.1, our own from the accepted socket to the server's.
+//! Our own carrier, from the accepted socket to the server's: HTTP/1.1, into which [`http2`] translates clients of HTTP/2
+//! and [`bridge`] servers of it.
 //!
 //! ```text
 //!  listener ─▶ session ── head, parsed once ──▶ exchange
@@ -15,21 +16,25 @@
 //! left to pass on ([`Forwarder::pass_on`]); what it rarely comes to is boxed again: a future is as large as the largest
 //! thing it may wait for.
 
+mod answering;
 mod aside;
 mod bridge;
 mod chunks;
 mod client;
 mod connection;
 mod early;
+mod ending;
 #[cfg(feature = "fuzzing")]
 pub mod fuzzing;
 mod hops;
+mod http2;
 mod inbound;
 mod kept;
 mod listener;
 mod lost;
 mod outgoing;
 mod pace;
+mod reach;
 mod refusal;
 mod relay;
 mod reply;
@@ -40,35 +45,30 @@ mod session;
 mod trouble;
 mod tunnel;
 
-use std::future::{Future as _, poll_fn};
 use std::net::SocketAddr;
 use std::sync::Arc;
-use std::task::Poll;
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 
-use crate::carrier::pingora::Http2;
-use crate::crowd::is_out_of_descriptors;
 use crate::error::Refusal;
-use crate::exchange::{Exchange, Failure, Outcome, Turn, Verdict};
-use crate::limits::fair::gate::FairSlot;
+use crate::exchange::{Exchange, Failure, Outcome, Verdict};
 use crate::plane::Plane;
-use crate::upstream::Upstream;
+use answering::{Begun, ENDED};
 pub(crate) use aside::Aside;
 use client::Client;
 use connection::Connection;
 pub(crate) use connection::Connections;
+use ending::{end, end_complete, refuse};
 use inbound::Inbound;
 pub(crate) use kept::{Budget, Portion};
 pub(crate) use listener::serve;
 use lost::Lost;
 use outgoing::{Outgoing, SendError, Sent, Upload};
-use relay::{NotBegun, PassError, Passage};
-use reply::{Reader, Reply, ReplyError};
+use reach::turn_of;
+use reply::{Reader, ReplyError};
 use request::Request;
 use scratch::Filled;
-pub(crate) use secure::Door;
 use trouble::{Trouble, passed_over};
 
 pub(crate) struct Forwarder {
@@ -77,31 +77,11 @@ pub(crate) struct Forwarder {
     tls: bool,
     /// `None`: every request is routed.
     aside: Option<Aside>,
-    /// What carries clients that speak HTTP/2 from their first byte. `None`: they are refused.
-    http_2: Option<Http2>,
+    /// Clients may begin with HTTP/2's first bytes; else those are refused.
+    speaks_http_2: bool,
     connections: Connections,
     kept: Arc<Budget>,
 }
-
-/// How far a request was brought.
-enum Begun {
-    /// It is over.
-    Ended { goes_on: bool },
-    /// Its answer has begun.
-    Answering(Answering),
-}
-
-/// An answer on its way to the client: all that a stream holds until its end.
-struct Answering {
-    exchange: Box<Exchange>,
-    address: SocketAddr,
-    connection: Connection,
-    passage: Passage,
-    lost: Option<Lost>,
-}
-
-/// The connection to the client ends.
-const ENDED: Begun = Begun::Ended { goes_on: false };
 
 impl Forwarder {
     pub(crate) fn new(plane: Arc<Plane>, entry_point: Option<Arc<str>>, tls: bool) -> Self {
@@ -111,7 +91,7 @@ impl Forwarder {
             entry_point,
             tls,
             aside: None,
-            http_2: None,
+            speaks_http_2: false,
             connections,
             kept: Arc::default(),
         }
@@ -125,21 +105,21 @@ impl Forwarder {
         }
     }
 
-    pub(crate) fn with_http_2(self, http_2: Http2) -> Self {
+    pub(crate) fn with_http_2(self) -> Self {
         Self {
-            http_2: Some(http_2),
+            speaks_http_2: true,
             ..self
         }
     }
 
-    /// One request, up to the beginning of its answer; a small one, to its end.
-    async fn begin(&self, client: &mut Client, mut request: Request) -> Begun {
+    /// One request, which came just now, up to the beginning of its answer; a small one, to its end.
+    async fn begin(&self, client: &mut Client, mut request: Request, came: Instant) -> Begun {
         client.terms = request.terms;
         request.body.within(self.plane.timeouts.client);
         client.terms.keep_alive &= !self.plane.stop.is_stopping();
         let head = request.head(client.address, self.tls);
-        let (exchange, verdict) = Exchange::open(self.plane.clone(), self.entry_point.clone(), &head);
-        client.active_at = exchange.started();
+        let (exchange, verdict) = Exchange::open(self.plane.clone(), self.entry_point.clone(), &head, came);
+        client.active_at = came;
         // It is handed from phase to phase: a pointer is, where the futures of all phases would hold a copy.
         let mut exchange = Box::new(exchange);
         let body = match verdict {
@@ -285,44 +265,6 @@ impl Forwarder {
         Ok(self.begin_answer(client, exchange, at, reply, reader.lost).await)
     }
 
-    async fn begin_answer(
-        &self,
-        client: &mut Client,
-        mut exchange: Box<Exchange>,
-        (address, connection): (SocketAddr, Connection),
-        reply: Reply,
-        lost: Option<Lost>,
-    ) -> Begun {
-        if reply.status == 101 {
-            Box::pin(tunnel::run(client, connection, reply, exchange)).await;
-            return ENDED;
-        }
-        match Passage::begin(reply, client, &mut exchange).await {
-            Ok(passage) => {
-                let answering = Answering {
-                    exchange,
-                    address,
-                    connection,
-                    passage,
-                    lost,
-                };
-                if !answering.passage.ended {
-                    return Begun::Answering(answering);
-                }
-                answering.complete(client);
-                Begun::Ended {
-                    goes_on: client.terms.keep_alive,
-                }
-            }
-            Err(NotBegun::Server) => Box::pin(refuse(client, exchange, Refusal::UpstreamFailed)).await,
-            Err(NotBegun::NotKept) => Box::pin(refuse(client, exchange, Refusal::NotKept)).await,
-            Err(NotBegun::Client) => {
-                exchange.close(Outcome::ClientGone);
-                ENDED
-            }
-        }
-    }
-
     /// An answer that begins before the request is complete. `Err`: the request is to be sent to another server.
     async fn early_answer(
         &self,
@@ -348,89 +290,6 @@ impl Forwarder {
         Ok(early::answer(client, body, exchange, connection, early, self.read_timeout()).await)
     }
 
-    /// The rest of an answer. True where the client's connection may carry another request.
-    async fn pass_on(&self, client: &mut Client, mut answering: Answering) -> bool {
-        let Answering {
-            exchange,
-            connection,
-            passage,
-            lost,
-            ..
-        } = &mut answering;
-        match relay::relay(client, connection, passage, exchange, self.read_timeout(), lost).await {
-            Ok(()) => {
-                answering.complete(client);
-                client.terms.keep_alive
-            }
-            Err(PassError::Client) => {
-                exchange.close(Outcome::ClientGone);
-                false
-            }
-            // The client's connection is dropped in mid-answer: what broke off must not look complete.
-            Err(PassError::Server) => {
-                client.is_cut = true;
-                if let Some(event) = exchange.error_event() {
-                    Box::pin(passage.tell_error(&event, client)).await;
-                }
-                broke_off(exchange);
-                false
-            }
-        }
-    }
-
-    /// A connection to the next server that can be reached. A pooled one only for what could be sent again.
-    async fn reach(
-        &self,
-        client: &mut Client,
-        exchange: &mut Exchange,
-        pooled: bool,
-    ) -> Result<(SocketAddr, Connection), Trouble> {
-        let now = exchange.started();
-        loop {
-            while let Some(pause) = exchange.pick().map_err(Trouble::Refused)? {
-                Box::pin(client.pause(pause)).await.map_err(|_| Trouble::ClientGone)?;
-            }
-            if let Some(turn) = exchange.turn() {
-                let slot = Box::pin(turn_of(client, &turn)).await?;
-                exchange.has_turn(&turn, slot);
-            }
-            let server = exchange.current_server().ok_or(Trouble::Refused(Refusal::NoServer))?;
-            match self.connect(server, pooled.then_some(now)).await {
-                Ok(reached) => return Ok(reached),
-                // No server's fault: none is held against it, and the next would not be reached either.
-                Err(error) if is_out_of_descriptors(&error) => {
-                    return Err(Trouble::Refused(Refusal::TooManyConnections));
-                }
-                Err(error) => {
-                    tracing::warn!(server = server.label(), %error, "a server cannot be reached");
-                    exchange.server_unreachable();
-                }
-            }
-        }
-    }
-
-    /// A pooled connection where `pooled` says what time it is, else a fresh one.
-    async fn connect(&self, server: &Upstream, pooled: Option<Instant>) -> std::io::Result<(SocketAddr, Connection)> {
-        let address = server.address().await?;
-        match pooled.and_then(|now| Connections::idle(server, address, now)) {
-            Some(connection) => Ok((address, connection)),
-            None => Ok((address, Box::pin(self.connections.open(server, address)).await?)),
-        }
-    }
-
-    /// The same request to the only server there is, on a fresh connection; its answer is read by the caller.
-    async fn send_again(
-        &self,
-        client: &mut Client,
-        exchange: &mut Exchange,
-        outgoing: &Outgoing,
-    ) -> Result<(SocketAddr, Connection), Trouble> {
-        let (address, mut connection) = self.reach(client, exchange, false).await?;
-        let sent = outgoing.send_whole(&mut connection).await;
-        sent.map_err(|_| Trouble::Refused(Refusal::UpstreamFailed))?;
-        Ok((address, connection))
-    }
-
     fn reader(&self, exchange: &Exchange, is_upgrade: bool) -> Reader {
         let own = exchange
             .current_server()
@@ -454,67 +313,4 @@ impl Forwarder {
     fn read_timeout(&self) -> Option<Duration> {
         self.plane.timeouts.read
     }
-}
-
-impl Answering {
-    /// Since when it is there, and whose it is.
-    fn of(&self) -> (Instant, Option<Arc<str>>) {
-        (self.exchange.started(), self.exchange.router().cloned())
-    }
-
-    fn complete(mut self, client: &mut Client) {
-        client.active_at = Instant::now();
-        let server = self.exchange.current_server();
-        if let Some(server) = server.filter(|_| self.passage.keeps_connection) {
-            Connections::keep(server, self.address, self.connection, client.active_at);
-        }
-        self.exchange.close(Outcome::Complete);
-    }
-}
-
-/// Waits for one of the service's slots, unless the client goes first.
-async fn turn_of(client: &mut Client, turn: &Turn) -> Result<FairSlot, Trouble> {
-    let mut wait = std::pin::pin!(turn.wait());
-    poll_fn(|cx| {
-        if let Poll::Ready(slot) = wait.as_mut().poll(cx) {
-            return Poll::Ready(slot.map_err(Trouble::Refused));
-        }
-        client.poll_gone(cx).map(|()| Err(Trouble::ClientGone))
-    })
-    .await
-}
-
-/// Ends an exchange whose request may not have been read to its end.
-async fn end(client: &mut Client, body: &mut Inbound, mut exchange: Box<Exchange>, trouble: Trouble) -> Begun {
-    match trouble {
-        Trouble::Refused(refusal) => {
-            exchange.refusing();
-            let goes_on = refusal::send(client, body, refusal, &exchange).await;
-            exchange.close(Outcome::Refused(refusal));
-            Begun::Ended { goes_on }
-        }
-        Trouble::ClientGone => {
-            exchange.close(Outcome::ClientGone);
-            ENDED
-        }
-        Trouble::Cut => {
-            client.is_cut = true;
-            broke_off(&mut exchange);
-            ENDED
-        }
-    }
-}
-
-async fn end_complete(client: &mut Client, exchange: Box<Exchange>, trouble: Trouble) -> Begun {
-    end(client, &mut Inbound::none(), exchange, trouble).await
-}
-
-async fn refuse(client: &mut Client, exchange: Box<Exchange>, refusal: Refusal) -> Begun {
-    end_complete(client, exchange, Trouble::Refused(refusal)).await
-}
-
-fn broke_off(exchange: &mut Exchange) {
-    let server = exchange.current_server().map(Upstream::label);
-    tracing::warn!(server, "a server's answer broke off");
-    exchange.close(Outcome::UpstreamFailed);
 }

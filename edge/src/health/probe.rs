@@ -155,7 +155,11 @@ impl Prober {
             }
             Finding::Silent | Finding::Unhealthy => {
                 if self.state.checked(false, now_ms) {
-                    tracing::warn!(server = self.label, ?finding, "a server is down");
+                    let cause = match finding {
+                        Finding::Silent => "it does not answer its health check",
+                        _ => "its health check fails: it cannot be reached, or answers with another status",
+                    };
+                    tracing::warn!(server = self.label, cause, "a server is down");
                     self.registry.prefixes.forget(&self.state.cache);
                 }
             }

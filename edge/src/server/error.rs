@@ -34,7 +34,10 @@ impl fmt::Display for StartError {
                 )
             }
             Self::Runtime(error) => write!(f, "cannot start the edge's threads: {error}"),
-            Self::AccessLog(error) => write!(f, "cannot open the access log: {error}"),
+            Self::AccessLog(error) => write!(
+                f,
+                "cannot open the access log {error}; make its folder writable for this user, or choose another file with --access-log"
+            ),
             Self::State(error) => error.fmt(f),
             Self::Tls(fault) => write!(f, "TLS: {fault}"),
             Self::Takeover(error) => error.fmt(f),

@@ -1,13 +1,15 @@
 //! A client's stream, plain or under TLS.
 //!
-//! A plain stream costs what a socket costs; what TLS needs is behind a pointer. Sending is driven from the socket's
-//! readiness in both cases, so that a client that takes a little of its answer is told from one that takes nothing.
+//! A plain stream costs what a socket costs; what TLS needs, or a stream of HTTP/2, is behind a pointer. Sending is driven
+//! from the stream's readiness in all cases, so that a client that takes a little of its answer is told from one that takes
+//! nothing.
 
+use std::future::poll_fn;
 use std::io::{self, IoSlice, Write};
 use std::pin::Pin;
-use std::task::{Context, Poll};
+use std::task::{Context, Poll, Waker};
 
-use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use tokio::io::{AsyncRead, AsyncWrite, DuplexStream, ReadBuf};
 use tokio::net::TcpStream;
 use tokio_rustls::server::TlsStream;
 
@@ -15,6 +17,8 @@ use tokio_rustls::server::TlsStream;
 pub(crate) enum Wire {
     Plain(TcpStream),
     Tls(Box<TlsStream<TcpStream>>),
+    /// The far end of it is a stream of HTTP/2.
+    Pipe(Box<DuplexStream>),
 }
 
 impl Wire {
@@ -45,18 +49,29 @@ impl Wire {
                     *left = &left[taken..];
                 }
             }
+            Self::Pipe(pipe) => {
+                let mut cx = Context::from_waker(Waker::noop());
+                while !left.is_empty() {
+                    let Poll::Ready(sent) = Pin::new(&mut **pipe).poll_write(&mut cx, left) else {
+                        return Err(io::ErrorKind::WouldBlock.into());
+                    };
+                    *left = &left[nonzero(sent?)?..];
+                }
+                Ok(())
+            }
         }
     }
 
-    pub(crate) fn socket(&self) -> &TcpStream {
+    pub(crate) async fn writable(&mut self) -> io::Result<()> {
         match self {
-            Self::Plain(socket) => socket,
-            Self::Tls(stream) => stream.get_ref().0,
+            Self::Plain(socket) => socket.writable().await,
+            Self::Tls(stream) => stream.get_ref().0.writable().await,
+            // Nothing is sent, once there is room for something.
+            Self::Pipe(pipe) => {
+                let room = poll_fn(|cx| Pin::new(&mut **pipe).poll_write(cx, &[]));
+                room.await.map(drop)
+            }
         }
-    }
-
-    pub(crate) async fn writable(&self) -> io::Result<()> {
-        self.socket().writable().await
     }
 
     /// Says that nothing was cut off. Not waited for: who does not read has no use for it.
@@ -97,6 +112,7 @@ impl AsyncRead for Wire {
         match self.get_mut() {
             Self::Plain(socket) => Pin::new(socket).poll_read(cx, buf),
             Self::Tls(stream) => Pin::new(stream).poll_read(cx, buf),
+            Self::Pipe(pipe) => Pin::new(pipe).poll_read(cx, buf),
         }
     }
 }
@@ -107,6 +123,7 @@ impl AsyncWrite for Wire {
         match self.get_mut() {
             Self::Plain(socket) => Pin::new(socket).poll_write(cx, bytes),
             Self::Tls(stream) => Pin::new(stream).poll_write(cx, bytes),
+            Self::Pipe(pipe) => Pin::new(pipe).poll_write(cx, bytes),
         }
     }
 
@@ -118,6 +135,7 @@ impl AsyncWrite for Wire {
         match self.get_mut() {
             Self::Plain(socket) => Pin::new(socket).poll_write_vectored(cx, pieces),
             Self::Tls(stream) => Pin::new(stream).poll_write_vectored(cx, pieces),
+            Self::Pipe(pipe) => Pin::new(pipe).poll_write_vectored(cx, pieces),
         }
     }
 
@@ -125,6 +143,7 @@ impl AsyncWrite for Wire {
         match self {
             Self::Plain(socket) => socket.is_write_vectored(),
             Self::Tls(stream) => stream.is_write_vectored(),
+            Self::Pipe(pipe) => pipe.is_write_vectored(),
         }
     }
 
@@ -132,6 +151,7 @@ impl AsyncWrite for Wire {
         match self.get_mut() {
             Self::Plain(socket) => Pin::new(socket).poll_flush(cx),
             Self::Tls(stream) => Pin::new(stream).poll_flush(cx),
+            Self::Pipe(pipe) => Pin::new(pipe).poll_flush(cx),
         }
     }
 
@@ -139,6 +159,7 @@ impl AsyncWrite for Wire {
         match self.get_mut() {
             Self::Plain(socket) => Pin::new(socket).poll_shutdown(cx),
             Self::Tls(stream) => Pin::new(stream).poll_shutdown(cx),
+            Self::Pipe(pipe) => Pin::new(pipe).poll_shutdown(cx),
         }
     }
 }

@@ -16,8 +16,8 @@ use bytes::Bytes;
 use hyper::body::Frame;
 use tokio::sync::mpsc;
 
-use super::query::Format;
 use super::{chat, shape};
+use crate::api::query::Format;
 use crate::error::ApiError;
 use crate::store::{Filter, Page, PageRequest, Row, Store, StoreError};
 

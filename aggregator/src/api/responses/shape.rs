@@ -6,7 +6,7 @@ use serde::Serialize;
 use serde_json::value::RawValue;
 use serde_json::{Value, json};
 
-use super::time::rfc3339;
+use crate::api::time::rfc3339;
 use crate::store::{Facts, Held, Row, StoreStats, Stored};
 
 /// An exchange as lists show it.

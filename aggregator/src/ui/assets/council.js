@@ -132,7 +132,7 @@ class Sitting {
   }
 
   closed({ usage }) {
-    this.stage(`The council has ended. ${usage?.total_tokens ?? "Unknown"} tokens in all.`);
+    this.stage(`The council has ended. ${usage?.total_tokens?.toLocaleString("en") ?? "Unknown"} tokens in all.`);
   }
 
   over() { this.say("The synthesis is complete"); }

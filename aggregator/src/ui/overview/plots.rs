@@ -48,7 +48,11 @@ fn requests(series: &Series, by: By, times: &[String]) -> Markup {
     Plot {
         id: "requests",
         title: "Requests",
-        summary: format!("{} in all", format::short(total)),
+        // A council's one request is many to backends.
+        summary: match by {
+            By::Backend => format!("{} to backends", format::short(total)),
+            By::Key => format!("{} of clients", format::short(total)),
+        },
         form: Form::Bars,
         lines: largest(lines),
         times,
@@ -136,5 +140,9 @@ fn errors(series: &Series, by: By, times: &[String]) -> Markup {
 }
 
 fn sum(lines: &[Line]) -> f64 {
-    lines.iter().flat_map(|line| line.values.iter().flatten()).sum()
+    // Of nothing, `sum` makes -0.
+    lines
+        .iter()
+        .flat_map(|line| line.values.iter().flatten())
+        .fold(0.0, |sum, value| sum + value)
 }

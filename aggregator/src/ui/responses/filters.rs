@@ -2,7 +2,7 @@
 
 use maud::{Markup, html};
 
-use crate::api::responses::Query;
+use crate::api::query::Query;
 use crate::error::ApiError;
 use crate::store::{Filter, Status};
 use crate::ui::parts::encoded;
@@ -48,7 +48,7 @@ impl Filters {
             .typed
             .iter()
             .map(|(name, value)| ((*name).to_owned(), value.clone()));
-        let mut query = Query::of(Ok(axum::extract::Query(pairs.collect())))?;
+        let mut query = Query::of_pairs(pairs.collect())?;
         query.filter()
     }
 
@@ -84,7 +84,7 @@ impl Filters {
         let is_open = more.iter().any(|name| self.value(name).is_some());
         html! {
             form.filters role="search" aria-label="Filter responses" data-go="/ui/responses" {
-                @if is_searchable { (self.text("text", "Words", "in prompt, answer or thinking")) }
+                @if is_searchable { (self.text("text", "Words", "In prompt, answer, thinking")) }
                 (self.text("key", "Key", ""))
                 (self.text("model", "Model", ""))
                 (self.text("backend", "Backend", ""))

@@ -4,13 +4,12 @@ use std::path::Path;
 use std::time::Duration;
 
 use anyhow::{Context as _, Result, bail};
-use reqwest::header::{AUTHORIZATION, HeaderMap, HeaderValue};
-use reqwest::{Method, Response, Url};
+use reqwest::header::{AUTHORIZATION, HeaderMap};
+use reqwest::{Method, Response, StatusCode, Url};
 use serde_json::Value;
 
 use crate::settings;
 
-const ADMIN_TOKEN: &str = "ADMIN_TOKEN";
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
 /// How long an answer may be silent; deleting a million exchanges says nothing until it is done.
 const READ_TIMEOUT: Duration = Duration::from_secs(600);
@@ -28,20 +27,10 @@ impl AdminClient {
             .ok()
             .filter(|base| matches!(base.scheme(), "http" | "https") && base.has_host());
         let base = base.with_context(|| format!("--url: {url} is no address; write it as http://127.0.0.1:9080"))?;
-        // One process wants one crypto provider; an error says that there is one already.
-        let _ = rustls::crypto::ring::default_provider().install_default();
         let mut headers = HeaderMap::new();
-        if let Some(token) = token(token_file)? {
-            let value = HeaderValue::from_str(&format!("Bearer {token}"));
-            let mut value = value.ok().context("the admin token holds what no header can")?;
-            value.set_sensitive(true);
-            headers.insert(AUTHORIZATION, value);
-        }
-        let http = reqwest::Client::builder()
-            .user_agent(concat!("conclave/", env!("CARGO_PKG_VERSION")))
+        headers.extend(settings::secret::admin_authorization(token_file)?.map(|value| (AUTHORIZATION, value)));
+        let http = crate::http::client([&base])
             .default_headers(headers)
-            .no_proxy()
-            .redirect(reqwest::redirect::Policy::none())
             .connect_timeout(CONNECT_TIMEOUT)
             .read_timeout(READ_TIMEOUT)
             .build()?;
@@ -101,18 +90,13 @@ async fn refuse<T>(mut response: Response) -> Result<T> {
         body.extend_from_slice(&chunk);
     }
     let body: Value = serde_json::from_slice(&body).unwrap_or_default();
+    // Whoever types a command wants to know where the token comes from.
+    let hint = match status {
+        StatusCode::UNAUTHORIZED => " It is read from ADMIN_TOKEN, or from the file that --token-file names.",
+        _ => "",
+    };
     match body.pointer("/error/message").and_then(Value::as_str) {
-        Some(message) => bail!("{}", super::table::printable(message)),
+        Some(message) => bail!("{}{hint}", super::table::printable(message)),
         None => bail!("the answer was {status}; is this Conclave's aggregator?"),
     }
-}
-
-/// From the file, else from the environment; none where neither has one: the API may be open.
-fn token(file: Option<&Path>) -> Result<Option<String>> {
-    let token = match file {
-        Some(path) => Some(settings::secret::read("--token-file", path)?.to_string()),
-        None => std::env::var(ADMIN_TOKEN).ok(),
-    };
-    let token = token.map(|token| token.trim().to_owned());
-    Ok(token.filter(|token| !token.is_empty()))
 }

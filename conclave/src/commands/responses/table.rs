@@ -102,6 +102,11 @@ fn table(columns: &[Column], list: &Value) -> String {
     let mut cells: Vec<Vec<String>> = vec![heads];
     for row in rows {
         let of = |(_, field): &Column| {
+            let field = match *field {
+                // A refusal is a complete answer too; what it was says more.
+                "status" if row.get("refused").is_some_and(Value::is_string) => "refused",
+                field => field,
+            };
             row.get(field)
                 .map_or_else(|| "-".to_owned(), |value| cell(field, value))
         };
@@ -166,6 +171,18 @@ mod tests {
             &list,
         );
         assert_eq!(shown, "KEY    REQUESTS  MS\nalice  12        1.2\n-      1         -\n");
+    }
+
+    #[test]
+    fn a_refusal_stands_where_the_status_does() {
+        let list = json!({ "data": [
+            { "status": "complete", "refused": null },
+            { "status": "complete", "refused": "rate_limit_exceeded" },
+        ]});
+        assert_eq!(
+            table(&[("STATUS", "status")], &list),
+            "STATUS\ncomplete\nrate_limit_exceeded\n"
+        );
     }
 
     #[test]

@@ -116,8 +116,18 @@ const KEY_COLUMNS: [Column; 8] = [
     (7, Constraint::Length(15), 50),
 ];
 
+/// Who needs a look stands first: it is there however low the screen is.
 fn draw_servers(frame: &mut Frame<'_>, scene: &Scene, area: Rect) {
-    let rows = scene.servers.iter().map(|server| {
+    let mut servers: Vec<_> = scene.servers.iter().collect();
+    servers.sort_by_key(|server| matches!(server.state, "up" | "-"));
+    let lines = usize::from(area.height.saturating_sub(1));
+    // Where there is one line it is a server's.
+    let shown = match servers.len() > lines && lines > 1 {
+        true => lines - 1,
+        false => servers.len(),
+    };
+    let hidden = servers.len() - shown;
+    let rows = servers[..shown].iter().map(|server| {
         let colour = match server.state {
             "up" => Color::Green,
             "loading" => Color::Yellow,
@@ -128,7 +138,15 @@ fn draw_servers(frame: &mut Frame<'_>, scene: &Scene, area: Rect) {
         let state = state.style(Style::new().fg(colour));
         [name, plane, state].into_iter().chain(rest).collect()
     });
-    let rows = rows.collect();
+    let mut rows: Vec<_> = rows.collect();
+    if hidden > 0 {
+        let more = Span::styled(format!("and {hidden} more"), Style::new().add_modifier(Modifier::DIM));
+        rows.push(
+            std::iter::once(more)
+                .chain((1..SERVERS.len()).map(|_| Span::raw("")))
+                .collect(),
+        );
+    }
     draw_table(frame, area, &SERVER_COLUMNS, header(SERVERS, None), rows);
 }
 
@@ -143,7 +161,8 @@ fn draw_keys(frame: &mut Frame<'_>, scene: &Scene, gaze: &mut Gaze, area: Rect) 
     draw_table(frame, area, &KEY_COLUMNS, header(KEYS, Some(&sorted)), rows);
 }
 
-/// With the columns that there is room for.
+/// With the columns that there is room for. The first is as wide as what stands in it, so that a wide screen has the figures
+/// beside their names; a name that is cut off shows that it is.
 fn draw_table(
     frame: &mut Frame<'_>,
     area: Rect,
@@ -153,9 +172,35 @@ fn draw_table(
 ) {
     let shown: Vec<&Column> = columns.iter().filter(|(_, _, from)| area.width >= *from).collect();
     let row = |cells: Vec<Span<'static>>| Row::new(shown.iter().map(|(at, ..)| cells[*at].clone()).collect::<Vec<_>>());
-    let widths: Vec<_> = shown.iter().map(|(_, width, _)| *width).collect();
+    let mut widths: Vec<_> = shown.iter().map(|(_, width, _)| *width).collect();
+    let names = name_width(area.width, &widths, &rows);
+    widths[0] = Constraint::Length(names);
+    let rows = rows.into_iter().map(|mut cells| {
+        cells[0].content = clipped(&cells[0].content, names.into()).into();
+        cells
+    });
+    let rows: Vec<_> = rows.collect();
     let (head, rows) = (row(head), rows.into_iter().map(row).collect::<Vec<_>>());
     frame.render_widget(Table::new(rows, widths).header(head), area);
+}
+
+/// What the longest name takes, or what figures leave of the screen. A blank stands between columns.
+fn name_width(screen: u16, widths: &[Constraint], rows: &[Vec<Span<'static>>]) -> u16 {
+    let others = widths.iter().skip(1).map(|width| match width {
+        Constraint::Length(width) => width + 1,
+        // Of names that may be as long.
+        _ => 1 + screen / 4,
+    });
+    let longest = rows.iter().map(|cells| cells[0].width()).max().unwrap_or(0);
+    let room = screen.saturating_sub(others.sum());
+    u16::try_from(longest).unwrap_or(u16::MAX).max(6).min(room)
+}
+
+fn clipped(text: &str, width: usize) -> String {
+    match text.chars().count() <= width {
+        true => text.to_owned(),
+        false => text.chars().take(width.saturating_sub(1)).chain(['…']).collect(),
+    }
 }
 
 fn header(names: [&'static str; 8], sorted: Option<&str>) -> Vec<Span<'static>> {

@@ -1,7 +1,6 @@
 //! Looks at both planes: what is asked, and how long it may take.
 
 use std::collections::BTreeMap;
-use std::path::Path;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, Result};
@@ -12,9 +11,9 @@ use serde_json::Value;
 use super::exposition::Page;
 use super::scene::{Look, Seen};
 use crate::cli::TopArgs;
+use crate::settings;
 
 const NONE: &str = "none";
-const ADMIN_TOKEN: &str = "ADMIN_TOKEN";
 
 /// A plane on this machine or the next answers in milliseconds; one that does not is away.
 const TIMEOUT: Duration = Duration::from_secs(2);
@@ -35,19 +34,15 @@ pub(super) struct Looker {
 
 impl Looker {
     pub(super) fn new(args: &TopArgs) -> Result<Self> {
-        // One process wants one crypto provider; an error says that there is one already.
-        let _ = rustls::crypto::ring::default_provider().install_default();
-        let http = reqwest::Client::builder()
-            .user_agent(concat!("conclave/", env!("CARGO_PKG_VERSION")))
-            .no_proxy()
-            .redirect(reqwest::redirect::Policy::none())
-            .timeout(TIMEOUT)
-            .build()?;
+        let edge = address("--edge-admin", &args.edge_admin)?;
+        let aggregator = address("--aggregator", &args.aggregator)?;
         Ok(Self {
-            http,
-            edge: address("--edge-admin", &args.edge_admin)?,
-            aggregator: address("--aggregator", &args.aggregator)?,
-            token: token(args.token_file.as_deref())?,
+            http: crate::http::client(edge.iter().chain(&aggregator))
+                .timeout(TIMEOUT)
+                .build()?,
+            edge,
+            aggregator,
+            token: settings::secret::admin_authorization(args.token_file.as_deref())?,
             before: None,
         })
     }
@@ -142,24 +137,4 @@ fn address(flag: &str, text: &str) -> Result<Option<Url>> {
     url.filter(|url| matches!(url.scheme(), "http" | "https") && url.has_host())
         .map(Some)
         .with_context(|| format!("{flag}: {text} is no address; write it as http://127.0.0.1:9080, or `none`"))
-}
-
-fn token(file: Option<&Path>) -> Result<Option<HeaderValue>> {
-    let token = match file {
-        Some(path) => {
-            let text = std::fs::read_to_string(path);
-            Some(text.with_context(|| format!("--token-file {}", path.display()))?)
-        }
-        None => std::env::var(ADMIN_TOKEN).ok(),
-    };
-    let Some(token) = token
-        .map(|token| token.trim().to_owned())
-        .filter(|token| !token.is_empty())
-    else {
-        return Ok(None);
-    };
-    let value = HeaderValue::from_str(&format!("Bearer {token}"));
-    let mut value = value.ok().context("the admin token holds what no header can")?;
-    value.set_sensitive(true);
-    Ok(Some(value))
 }

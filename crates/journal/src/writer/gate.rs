@@ -1,18 +1,21 @@
 //! A lock that is not queued for where its holder is stuck. Invariant: entering takes about `stall_max` at most, and no
-//! time at all once the holder has been inside for that long.
+//! time at all once somebody has waited for the same holder for that long.
+//!
+//! Whoever enters looks at no clock: only who has to wait does.
 
 use std::ops::{Deref, DerefMut};
 use std::sync::atomic::AtomicU64;
 use std::sync::atomic::Ordering::Relaxed;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use parking_lot::{Mutex, MutexGuard};
 
 pub(super) struct Gate<T> {
     inside: Mutex<T>,
-    origin: Instant,
-    /// When the holder entered, in nanoseconds since `origin`; 0 while there is none.
-    entered_ns: AtomicU64,
+    /// Which holder it is, or was: their number.
+    holder: AtomicU64,
+    /// The holder that was waited for in vain. It is believed of no other.
+    stuck: AtomicU64,
     stall_max: Duration,
 }
 
@@ -20,8 +23,8 @@ impl<T> Gate<T> {
     pub(super) fn new(inside: T, stall_max: Duration) -> Self {
         Self {
             inside: Mutex::new(inside),
-            origin: Instant::now(),
-            entered_ns: AtomicU64::new(0),
+            holder: AtomicU64::new(0),
+            stuck: AtomicU64::new(u64::MAX),
             stall_max,
         }
     }
@@ -30,9 +33,23 @@ impl<T> Gate<T> {
     pub(super) fn enter(&self) -> Option<Entered<'_, T>> {
         let guard = match self.inside.try_lock() {
             Some(guard) => guard,
-            None => self.inside.try_lock_for(self.stall_max.checked_sub(self.held_for())?)?,
+            None => self.wait()?,
         };
         Some(self.entered(guard))
+    }
+
+    #[cold]
+    fn wait(&self) -> Option<MutexGuard<'_, T>> {
+        let holder = self.holder.load(Relaxed);
+        if self.stuck.load(Relaxed) == holder {
+            return self.inside.try_lock();
+        }
+        let waited = self.inside.try_lock_for(self.stall_max);
+        // Where there were others meanwhile, it was a crowd and nobody was stuck.
+        if waited.is_none() && self.holder.load(Relaxed) == holder {
+            self.stuck.store(holder, Relaxed);
+        }
+        waited
     }
 
     /// Waits however long it takes.
@@ -40,31 +57,15 @@ impl<T> Gate<T> {
         self.entered(self.inside.lock())
     }
 
-    fn entered<'a>(&'a self, guard: MutexGuard<'a, T>) -> Entered<'a, T> {
-        self.entered_ns.store(self.now_ns(), Relaxed);
-        Entered {
-            guard,
-            entered_ns: &self.entered_ns,
-        }
-    }
-
-    fn held_for(&self) -> Duration {
-        match self.entered_ns.load(Relaxed) {
-            0 => Duration::ZERO,
-            since => Duration::from_nanos(self.now_ns().saturating_sub(since)),
-        }
-    }
-
-    fn now_ns(&self) -> u64 {
-        u64::try_from(self.origin.elapsed().as_nanos())
-            .unwrap_or(u64::MAX)
-            .max(1)
+    fn entered<'a>(&self, guard: MutexGuard<'a, T>) -> Entered<'a, T> {
+        // Who is inside is alone in writing it.
+        self.holder.store(self.holder.load(Relaxed).wrapping_add(1), Relaxed);
+        Entered { guard }
     }
 }
 
 pub(super) struct Entered<'a, T> {
     guard: MutexGuard<'a, T>,
-    entered_ns: &'a AtomicU64,
 }
 
 impl<T> Deref for Entered<'_, T> {
@@ -78,11 +79,5 @@ impl<T> Deref for Entered<'_, T> {
 impl<T> DerefMut for Entered<'_, T> {
     fn deref_mut(&mut self) -> &mut T {
         &mut self.guard
-    }
-}
-
-impl<T> Drop for Entered<'_, T> {
-    fn drop(&mut self) {
-        self.entered_ns.store(0, Relaxed); // Before the lock goes: fields are dropped after this.
     }
 }

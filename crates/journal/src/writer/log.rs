@@ -213,6 +213,18 @@ impl Log {
         }
     }
 
+    pub(super) fn give_sync_work_back(&mut self, work: SyncWork) {
+        let open = self.open.as_ref().map(|open| open.number);
+        // The open segment knows by itself how far it is synced; one that was closed meanwhile waits already.
+        let waits = |number| self.to_sync.iter().any(|span| span.number == number);
+        let spans = work.spans.into_iter();
+        let back: Vec<_> = spans
+            .filter(|span| Some(span.number) != open && !waits(span.number))
+            .collect();
+        self.to_sync.extend(back);
+        self.folder_changed |= work.folder_changed;
+    }
+
     pub(super) fn synced(&mut self, span: &Span) {
         if let Some(open) = self.open.as_mut().filter(|open| open.number == span.number) {
             open.synced_bytes = span.to;

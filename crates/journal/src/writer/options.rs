@@ -17,6 +17,16 @@ pub struct Options {
     pub stall_max: Duration,
     /// How long an append waits for its sync under [`SyncPolicy::Always`].
     pub always_wait_max: Duration,
+    /// Appends go through a tray, which costs a copy instead of a system call, where the file system is apt for one and
+    /// nothing is to be synced at once.
+    pub tray: bool,
+}
+
+impl Options {
+    pub(super) fn wants_tray(&self) -> bool {
+        // Places in a tray are `u32`s.
+        self.tray && self.sync != SyncPolicy::Always && self.segment_bytes_max <= 1 << 30
+    }
 }
 
 impl Default for Options {
@@ -28,6 +38,7 @@ impl Default for Options {
             folder_bytes_max: 8 << 30,
             stall_max: Duration::from_millis(500),
             always_wait_max: Duration::from_secs(1),
+            tray: true,
         }
     }
 }

@@ -93,6 +93,9 @@ pub(super) fn run(shared: &Shared) {
         }
         if stopped || Instant::now() >= sync_at {
             shared.write_marks();
+            if !syncs {
+                let _tried_again_by_the_next = shared.folder.settle();
+            }
             if syncs && !shared.sync() {
                 sync_at = Instant::now() + pause;
                 pause = (pause * 2).min(PAUSE_MAX);
@@ -111,6 +114,11 @@ impl Shared {
     /// False where something could not be synced.
     fn sync(&self) -> bool {
         let work = self.gate.enter_patiently().take_sync_work();
+        if self.folder.settle().is_err() {
+            // Its disk is full, say: nothing is lost by that, and nothing more is known of what would be synced.
+            self.gate.enter_patiently().give_sync_work_back(work);
+            return true;
+        }
         // The folder comes last: a name whose bytes are not there yet is a gap, bytes without a name are nothing.
         let mut failures: usize = work.spans.iter().map(|span| usize::from(!self.sync_span(span))).sum();
         if work.folder_changed && self.folder.sync().is_err() {

@@ -14,6 +14,7 @@ fn options() -> Options {
         sync: SyncPolicy::Never,
         segment_bytes_max: 1 << 20,
         stall_max,
+        tray: false, // What it does to a tray is in `tray.rs`.
         ..Options::default()
     }
 }

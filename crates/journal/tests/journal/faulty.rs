@@ -82,20 +82,29 @@ impl Faulty {
     }
 }
 
+impl Faulty {
+    fn with_faults(&self, file: Box<dyn SegmentFile>) -> Box<dyn SegmentFile> {
+        let mut state = self.faults.state.lock().unwrap();
+        state.files += 1;
+        Box::new(FaultyFile {
+            file,
+            number: state.files,
+            faults: self.faults.clone(),
+        })
+    }
+}
+
 impl Folder for Faulty {
     fn path(&self) -> &Path {
         self.disk.path()
     }
 
     fn create(&self, segment: u64) -> io::Result<Box<dyn SegmentFile>> {
-        let file = self.disk.create(segment)?;
-        let mut state = self.faults.state.lock().unwrap();
-        state.files += 1;
-        Ok(Box::new(FaultyFile {
-            file,
-            number: state.files,
-            faults: self.faults.clone(),
-        }))
+        self.disk.create(segment).map(|file| self.with_faults(file))
+    }
+
+    fn reopen(&self, segment: u64) -> io::Result<Box<dyn SegmentFile>> {
+        self.disk.reopen(segment).map(|file| self.with_faults(file))
     }
 
     fn open(&self, segment: u64) -> io::Result<Box<dyn SegmentFile>> {

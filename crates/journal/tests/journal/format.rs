@@ -90,6 +90,7 @@ fn what_a_writer_writes_is_what_is_drawn() {
     let mut exchange = exchange(3);
     batch.push(&mut exchange, Kind::RequestBytes, b"{}");
     writer.append(&batch).unwrap();
+    drop(writer); // The file has all of it by then, in either form.
     let path = segments(folder.path()).pop().unwrap();
     let bytes = fs::read(&path).unwrap();
     let number = u64::from_le_bytes(*bytes[20..].first_chunk().unwrap());

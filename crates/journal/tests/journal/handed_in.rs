@@ -14,6 +14,7 @@ fn options() -> Options {
     Options {
         sync: SyncPolicy::Never,
         stall_max: PATIENCE,
+        tray: false, // Through which nothing is handed in.
         ..Options::default()
     }
 }

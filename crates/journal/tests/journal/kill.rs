@@ -23,6 +23,7 @@ fn child() {
     let options = Options {
         segment_bytes_max: 64 << 10,
         stall_max,
+        tray: std::env::var_os("JOURNAL_TEST_TRAY").is_some(),
         ..Options::default()
     };
     let writer = Writer::open(Path::new(&folder), options).unwrap();
@@ -45,12 +46,30 @@ fn child() {
 
 #[test]
 fn what_was_acknowledged_is_there_after_a_kill() {
+    kill_and_count(|_| false);
+}
+
+#[test]
+fn what_was_acknowledged_through_a_tray_is_there_after_a_kill() {
+    kill_and_count(|_| true);
+}
+
+#[test]
+fn a_tray_that_a_killed_writer_left_is_taken_over_by_one_without() {
+    kill_and_count(|round| round % 2 == 0);
+}
+
+fn kill_and_count(through_tray: impl Fn(u64) -> bool) {
     let folder = tempfile::tempdir().unwrap();
     let mut kept = BTreeSet::new();
     let mut reader = Reader::open(folder.path(), Cursor::BEGINNING);
     let mut found = Vec::new();
     for round in 0..ROUNDS {
-        let mut child = Command::new(std::env::current_exe().unwrap())
+        let mut command = Command::new(std::env::current_exe().unwrap());
+        if through_tray(round) {
+            command.env("JOURNAL_TEST_TRAY", "1");
+        }
+        let mut child = command
             .args(["--exact", "kill::child", "--nocapture"])
             .env("JOURNAL_TEST_FOLDER", folder.path())
             .env("JOURNAL_TEST_ROUND", round.to_string())

@@ -9,3 +9,4 @@ mod handed_in;
 mod kill;
 mod model;
 mod scenario;
+mod tray;

@@ -66,12 +66,13 @@ struct Model {
     next_number: u64,
 }
 
-fn open(folder: &Path) -> Writer {
+fn open(folder: &Path, tray: bool) -> Writer {
     let stall_max = std::time::Duration::from_secs(20);
     let options = Options {
         sync: SyncPolicy::Never,
         segment_bytes_max: 2 << 10,
         stall_max,
+        tray,
         ..Options::default()
     };
     Writer::open(folder, options).unwrap()
@@ -212,10 +213,11 @@ proptest! {
             prop_oneof![4 => append(), 1 => Just(Act::Reopen), 3 => (0..12usize).prop_map(|steps| Act::Read { steps })],
             1..40,
         ),
+        tray in any::<bool>(),
     ) {
         let folder = tempfile::tempdir().unwrap();
         let (mut model, mut told, mut cursor) = (Model::default(), Vec::new(), Cursor::BEGINNING);
-        let mut writer = Some(open(folder.path()));
+        let mut writer = Some(open(folder.path(), tray));
         for act in acts.iter().chain([&Act::Read { steps: usize::MAX }]) {
             match act {
                 Act::Append { payloads } => model.append(writer.as_ref().unwrap(), payloads),
@@ -234,7 +236,7 @@ proptest! {
                 }
                 Act::Reopen | Act::Crash { .. } => {
                     writer = None; // Before the next is there: the lock.
-                    writer.replace(open(folder.path()));
+                    writer.replace(open(folder.path(), tray));
                 }
             }
         }
@@ -253,10 +255,11 @@ proptest! {
         ),
         damages in prop::collection::vec(damage(), 0..12),
         restart in 1..20usize,
+        tray in any::<bool>(),
     ) {
         let folder = tempfile::tempdir().unwrap();
         let mut model = Model::default();
-        let mut writer = Some(open(folder.path()));
+        let mut writer = Some(open(folder.path(), tray));
         for act in &acts {
             match act {
                 Act::Append { payloads } => model.append(writer.as_ref().unwrap(), payloads),
@@ -265,14 +268,14 @@ proptest! {
                     if let Act::Crash { lost_bytes } = act {
                         model.crash(folder.path(), *lost_bytes);
                     }
-                    writer.replace(open(folder.path()));
+                    writer.replace(open(folder.path(), tray));
                 }
             }
         }
         // One more record, so that the segments that get damaged are all closed, and their lengths known.
         drop(writer.take());
         let before = contents(folder.path());
-        let last = open(folder.path());
+        let last = open(folder.path(), tray);
         last.append(&numbered(&last, u64::MAX, 8)).unwrap();
         let sentinel = segments(folder.path()).pop().unwrap();
         let aside = folder.path().join("aside");

@@ -107,7 +107,7 @@ const FILE: Schema = &[
         "filename",
         Support::Refused("Give the `directory` that the file lies in."),
     ),
-    ("watch", Support::Ignored("the folder is always watched.")),
+    ("watch", Support::Read),
     ("debugLogGeneratedTemplate", NOT_READ),
 ];
 
@@ -218,6 +218,13 @@ fn address(text: &str) -> Option<SocketAddr> {
 fn mappings(field: Field<'_>, report: &mut Report<'_>) -> Option<PathBuf> {
     let mut providers = Fields::of(field.node, PROVIDERS, "`providers`", report)?;
     let mut file = Fields::of(providers.take("file")?.node, FILE, "`providers.file`", report)?;
+    if let Some(watch) = file.take("watch") {
+        let position = watch.node.position;
+        if watch.boolean(report) == Some(false) {
+            let fix = "Remove it, or stop the edge while files change.";
+            report.warning(position, "false", "The folder is watched all the same.", fix);
+        }
+    }
     path(file.take("directory")?, report)
 }
 
@@ -269,7 +276,12 @@ mod tests {
         assert_eq!(file.entry_points[0].address.to_string(), "[::]:8080");
         assert_eq!(file.mappings.as_deref(), Some(Path::new("/etc/traefik/mappings/")));
         assert_eq!(file.access_log.as_deref(), Some(Path::new("/var/log/access.json")));
-        assert_eq!(problems.len(), 1, "only `watch` has no effect: {problems:?}");
+        assert!(problems.is_empty(), "{problems:?}");
+        let (file, problems) = read_text("providers: {file: {directory: m, watch: false}}\n");
+        assert!(
+            file.is_some() && problems.len() == 1,
+            "it is watched all the same: {problems:?}"
+        );
     }
 
     #[test]

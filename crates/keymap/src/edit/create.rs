@@ -131,13 +131,18 @@ fn service_is_there(sheets: &Sheets, service: NewService<'_>) -> Result<(), Edit
             if names.contains(name.strip_suffix("@file").unwrap_or(name)) {
                 return Ok(());
             }
-            Err(EditError::new(
-                "No mapping file has a service of this name.",
-                name.escape_debug().take(NAME_BYTES_MAX).collect::<String>(),
-                format!(
-                    "Name one of these, or give a URL: {}.",
+            let fix = match names.is_empty() {
+                true => "Give the server's URL, as in --service http://127.0.0.1:8011.".to_owned(),
+                false => format!(
+                    "Give a URL such as http://127.0.0.1:8011, or name one of these: {}.",
                     listed(names.iter().map(|name| &**name))
                 ),
+            };
+            let shown = name.escape_debug().take(NAME_BYTES_MAX).collect::<String>();
+            Err(EditError::new(
+                "No mapping file has a service of this name.",
+                shown,
+                fix,
             ))
         }
     }

@@ -55,7 +55,7 @@ impl EditError {
         let known = custody::fix(&error).map(str::to_owned);
         let fix = match error.kind() {
             io::ErrorKind::PermissionDenied => "Run this as the folder's owner.",
-            io::ErrorKind::NotFound => "Name the folder of mapping files with --mappings.",
+            io::ErrorKind::NotFound => "Make it, or name the folder of mapping files with --mappings.",
             _ => "",
         };
         Self::new(format!("{what}: {error}."), "", known.as_deref().unwrap_or(fix)).at(path, Position::default())

@@ -1,7 +1,7 @@
 //! Files that appear, change and vanish whole, whatever happens meanwhile.
 //!
 //! A text is written to a hidden temporary beside its place (the watch does not look at hidden files), brought to disk,
-//! and renamed. Permissions are kept and never widened; a link that leads out of the folder is not followed.
+//! and renamed. A file's permissions are kept and never widened; a link that leads out of the folder is not followed.
 
 use std::fs::{self, File, Metadata, Permissions};
 use std::io::{self, Write as _};
@@ -15,6 +15,9 @@ use tempfile::NamedTempFile;
 
 use super::error::EditError;
 use super::plan::Step;
+
+/// Of a folder's mode: new files have its group.
+const SET_GROUP: u32 = 0o2000;
 
 /// How often a lock that another run holds is tried again.
 const LOCK_RETRY: Duration = Duration::from_millis(20);
@@ -60,6 +63,7 @@ pub(super) fn step(folder: &Path, step: &Step) -> Result<(), EditError> {
 fn create(folder: &Path, path: &Path, text: &str) -> io::Result<()> {
     let unfinished = unfinished(folder, text)?;
     give_to_owner_of(folder, unfinished.as_file())?;
+    open_to_group_of(folder, unfinished.as_file())?;
     unfinished.as_file().sync_all()?;
     unfinished.persist_noclobber(path).map_err(|error| error.error)?;
     sync(folder)
@@ -113,6 +117,16 @@ fn give_to_owner_of(folder: &Path, file: &File) -> io::Result<()> {
     let own = file.metadata()?;
     if rustix::process::geteuid().is_root() && (owner.uid(), owner.gid()) != (own.uid(), own.gid()) {
         chown(file, &owner)?;
+    }
+    Ok(())
+}
+
+/// A folder whose set-group bit gives every file its group, as the package's does, is read by that group: an edge that runs
+/// as one of it could not read what root makes there. Without the bit a file is for its owner alone.
+fn open_to_group_of(folder: &Path, file: &File) -> io::Result<()> {
+    let (folder, own) = (fs::metadata(folder)?, file.metadata()?);
+    if folder.mode() & SET_GROUP != 0 && folder.gid() == own.gid() {
+        file.set_permissions(Permissions::from_mode(0o640))?;
     }
     Ok(())
 }

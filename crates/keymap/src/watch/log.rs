@@ -64,12 +64,7 @@ pub(super) fn not_armed(folder: &Path, error: &notify::Error) {
 }
 
 fn one(problem: &Problem) {
-    let at = format!(
-        "{}:{}:{}",
-        problem.path.display(),
-        problem.position.line,
-        problem.position.column
-    );
+    let at = problem.place();
     match problem.severity {
         Severity::Error => error!(at, value = problem.value, fix = problem.fix, "{}", problem.rule),
         Severity::Warning => warn!(at, value = problem.value, fix = problem.fix, "{}", problem.rule),

@@ -14,7 +14,7 @@ use std::hash::Hash;
 use std::io;
 use std::time::{Duration, Instant};
 
-use http::header::{CONNECTION, EXPECT, HOST, HeaderName, TE, TRANSFER_ENCODING, UPGRADE};
+use http::header::{CONNECTION, CONTENT_TYPE, EXPECT, HOST, HeaderName, TE, TRAILER, TRANSFER_ENCODING, UPGRADE};
 use http::uri::{Authority, Scheme};
 use http::{HeaderMap, HeaderValue, Request, Response, StatusCode, Uri, Version};
 use hyper::body::Incoming;
@@ -47,6 +47,9 @@ const HOP_BY_HOP: [HeaderName; 6] = [
     HeaderName::from_static("keep-alive"),
     HeaderName::from_static("proxy-connection"),
 ];
+
+/// How a call ended.
+const GRPC_TRAILERS: &str = "grpc-status, grpc-message, grpc-status-details-bin";
 
 /// Connections of HTTP/2 by where they lead.
 pub(super) struct Shared<P> {
@@ -106,9 +109,10 @@ pub(super) fn pipe(sender: SendRequest<Incoming>, tls: bool) -> DuplexStream {
         let mut sender = sender.clone();
         async move {
             let request = translated(request, tls)?;
+            let takes_trailers = request.headers().contains_key(TE);
             sender.ready().await.map_err(io::Error::other)?;
             let answer = sender.send_request(request).await.map_err(io::Error::other)?;
-            io::Result::Ok(answered(answer))
+            io::Result::Ok(answered(answer, takes_trailers))
         }
     });
     let connection = hyper::server::conn::http1::Builder::new()
@@ -146,7 +150,7 @@ fn translated(request: Request<Incoming>, tls: bool) -> io::Result<Request<Incom
     Ok(Request::from_parts(head, body))
 }
 
-fn answered(answer: Response<Incoming>) -> Response<Incoming> {
+fn answered(answer: Response<Incoming>, takes_trailers: bool) -> Response<Incoming> {
     let (mut head, body) = answer.into_parts();
     // What switches protocols has no place in HTTP/2.
     if head.status == StatusCode::SWITCHING_PROTOCOLS {
@@ -154,7 +158,18 @@ fn answered(answer: Response<Incoming>) -> Response<Incoming> {
     }
     head.version = Version::HTTP_11;
     without_hops(&mut head.headers);
+    if takes_trailers {
+        announce_trailers(&mut head.headers);
+    }
     Response::from_parts(head, body)
+}
+
+/// With HTTP/1.1 only trailers that the head names are sent; gRPC names none.
+fn announce_trailers(headers: &mut HeaderMap) {
+    let kind = headers.get(CONTENT_TYPE);
+    if kind.is_some_and(|kind| kind.as_bytes().starts_with(b"application/grpc")) {
+        headers.append(TRAILER, HeaderValue::from_static(GRPC_TRAILERS));
+    }
 }
 
 fn without_hops(headers: &mut HeaderMap) {

@@ -22,6 +22,7 @@ pub(super) struct Chunks {
     line_bytes: u32,
     /// Where in what was last read the trailers began; they began before it at 0.
     trailers_at: Option<usize>,
+    keeps_trailers: bool,
 }
 
 #[derive(Debug, Default, Clone, Copy, PartialEq, Eq)]
@@ -45,6 +46,11 @@ enum State {
 }
 
 impl Chunks {
+    /// For a reader that is not misled by trailers.
+    pub(super) fn with_trailers(self, keeps_trailers: bool) -> Self {
+        Self { keeps_trailers, ..self }
+    }
+
     pub(super) fn is_done(&self) -> bool {
         self.state == State::Done
     }
@@ -57,7 +63,7 @@ impl Chunks {
     /// How many of the `taken` bytes that were last read come before the trailers, and what stands for the line that ends
     /// those. A trailer could say anything, also what only a head may say, to a client that mixes the two.
     pub(super) fn without_trailers(&self, taken: usize) -> (usize, &'static [u8]) {
-        match self.trailers_at {
+        match self.trailers_at.filter(|_| !self.keeps_trailers) {
             None => (taken, b""),
             Some(at) if self.is_done() => (at, b"\r\n"),
             Some(at) => (at, b""),

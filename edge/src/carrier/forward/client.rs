@@ -7,7 +7,7 @@ use std::pin::{Pin, pin};
 use std::task::{Context, Poll};
 use std::time::{Duration, Instant};
 
-use bytes::{BufMut as _, Bytes, BytesMut};
+use bytes::{Buf as _, BufMut as _, Bytes, BytesMut};
 use tokio::io::{AsyncRead, AsyncReadExt as _, ReadBuf};
 
 use super::scratch::{self, Filled};
@@ -42,6 +42,8 @@ pub(super) struct Terms {
     pub(super) keep_alive: bool,
     pub(super) is_http_10: bool,
     pub(super) is_head: bool,
+    /// What comes behind a chunked body is told from what only a head may say: it is a stream of HTTP/2 that asked for it.
+    pub(super) takes_trailers: bool,
 }
 
 impl Client {
@@ -74,8 +76,9 @@ impl Client {
         }
     }
 
-    async fn takes_more(&self) -> io::Result<()> {
-        let writable = tokio::time::timeout(self.patience, self.stream.writable());
+    async fn takes_more(&mut self) -> io::Result<()> {
+        let patience = self.patience;
+        let writable = tokio::time::timeout(patience, self.stream.writable());
         writable.await.map_err(|_| io::Error::from(io::ErrorKind::TimedOut))?
     }
 
@@ -107,6 +110,16 @@ impl Client {
             let mut all = BytesMut::from(std::mem::take(&mut self.unread));
             all.extend_from_slice(bytes);
             self.unread = all.freeze();
+        }
+    }
+
+    /// So many of the bytes that were unread are read. With the last of them goes their buffer: a rest of no bytes would
+    /// hold a prompt's for as long as its answer lasts.
+    pub(super) fn has_read(&mut self, bytes: usize) {
+        if bytes == self.unread.len() {
+            self.unread = Bytes::new();
+        } else {
+            self.unread.advance(bytes);
         }
     }
 

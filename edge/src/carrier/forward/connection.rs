@@ -168,7 +168,11 @@ impl Connections {
         POOL.with_borrow_mut(|pool| {
             pool.sweep(now);
             let kept = pool.places.entry(Place::of(server, address)).or_default();
-            if kept.len() < IDLE_CONNECTIONS_MAX {
+            if kept.len()
+                < server
+                    .idle_max
+                    .map_or(IDLE_CONNECTIONS_MAX, |most| most.min(IDLE_CONNECTIONS_MAX))
+            {
                 kept.push(Idle {
                     connection,
                     since: now,

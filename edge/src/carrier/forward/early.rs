@@ -7,7 +7,6 @@ use std::pin::Pin;
 use std::task::Poll;
 use std::time::Duration;
 
-use bytes::Buf;
 use tokio::io::AsyncWrite as _;
 
 use super::client::Client;
@@ -78,7 +77,7 @@ async fn both_ways(
     while !passage.ended {
         if !upload.complete && !client.unread.is_empty() {
             let taken = upload.take(&client.unread, body, exchange)?;
-            client.unread.advance(taken);
+            client.has_read(taken);
             keep(exchange).await?;
         }
         let event = next(client, connection, &upload);

@@ -4,7 +4,7 @@ use std::future::poll_fn;
 use std::task::{Context, Poll};
 use std::time::{Duration, Instant};
 
-use bytes::{Buf, Bytes, BytesMut};
+use bytes::{Bytes, BytesMut};
 
 use super::chunks::Chunks;
 use super::client::Client;
@@ -117,7 +117,7 @@ impl Inbound {
     /// What of the body has come already.
     pub(super) fn feed_unread(&mut self, client: &mut Client, sink: impl FnMut(&[u8])) -> Result<(), BodyError> {
         let taken = self.feed(&client.unread, sink)?;
-        client.unread.advance(taken);
+        client.has_read(taken);
         Ok(())
     }
 

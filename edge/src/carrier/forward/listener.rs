@@ -12,11 +12,10 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::Semaphore;
 
 use super::client::Client;
-use super::secure::{self, Door};
-use super::{Forwarder, refusal, session};
+use super::{Forwarder, refusal, secure, session};
 use crate::crowd::TurnedAway;
 use crate::error::Refusal;
-use crate::tls::Wire;
+use crate::tls::{Front, Wire};
 
 /// Out of descriptors, most likely: accepting at once again would spin, and what ends meanwhile gives some back.
 const PAUSE_AFTER_ERROR: Duration = Duration::from_millis(50);
@@ -27,12 +26,12 @@ const SHED_MAX: usize = 64;
 /// Connections that are told why they are turned away, at a time; who comes beyond that just finds the door shut.
 const FAREWELLS_MAX: usize = 256;
 
-/// Accepts until the edge stops. What was accepted goes on by itself. `door`: what is there for TLS.
-pub(crate) async fn serve(forwarder: Arc<Forwarder>, listener: TcpListener, door: Option<Arc<Door>>) {
+/// Accepts until the edge stops. What was accepted goes on by itself. `front`: what TLS is begun with.
+pub(crate) async fn serve(forwarder: Arc<Forwarder>, listener: TcpListener, front: Option<Arc<Front>>) {
     let plane = forwarder.plane.clone();
     let mut entrance = Entrance {
         forwarder,
-        door,
+        front,
         farewells: Arc::new(Semaphore::new(FAREWELLS_MAX)),
         spare: Spare::get(),
         failing: false,
@@ -72,7 +71,7 @@ async fn waiting(listener: &TcpListener) -> Option<(TcpStream, SocketAddr)> {
 
 struct Entrance {
     forwarder: Arc<Forwarder>,
-    door: Option<Arc<Door>>,
+    front: Option<Arc<Front>>,
     farewells: Arc<Semaphore>,
     spare: Spare,
     failing: bool,
@@ -85,13 +84,13 @@ impl Entrance {
         }
         self.spare.refill();
         let forwarder = &self.forwarder;
-        match (forwarder.plane.crowd.enter(address.ip()), &self.door) {
+        match (forwarder.plane.crowd.enter(address.ip()), &self.front) {
             (Ok(guest), None) => {
-                let served = session::run(forwarder.clone(), Wire::Plain(stream), address, guest);
+                let served = session::run(forwarder.clone(), Wire::Plain(stream), address, Some(guest));
                 drop(tokio::spawn(served));
             }
-            (Ok(guest), Some(door)) => {
-                let served = secure::run(forwarder.clone(), door.clone(), stream, address, guest);
+            (Ok(guest), Some(front)) => {
+                let served = secure::run(forwarder.clone(), front.clone(), stream, address, guest);
                 drop(tokio::spawn(served));
             }
             (Err(reason), None) => turn_away(forwarder, &self.farewells, (stream, address), reason),
@@ -114,7 +113,7 @@ impl Entrance {
                 break;
             };
             self.forwarder.plane.metrics.refused(Refusal::TooManyConnections);
-            if self.door.is_none() {
+            if self.front.is_none() {
                 // As much as the socket takes at once: an answer of a few hundred bytes to a fresh connection.
                 let _ = stream.try_write(&refusal::without_request(Refusal::TooManyConnections));
                 // What has come is taken: bytes that nobody read would make the kernel take the answer back.

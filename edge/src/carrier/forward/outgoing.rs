@@ -8,7 +8,7 @@ use std::sync::Arc;
 use std::task::{Context, Poll, ready};
 use std::time::Instant;
 
-use bytes::{Buf, Bytes};
+use bytes::Bytes;
 use tokio::io::{AsyncWrite as _, AsyncWriteExt as _};
 
 use super::client::Client;
@@ -21,6 +21,7 @@ use super::scratch::{self, Filled};
 use crate::error::Refusal;
 use crate::exchange::Exchange;
 use crate::rewrite::KeyLines;
+use crate::upstream::Http2;
 
 /// One read of a body takes so much.
 const PIECE_BYTES: usize = 64 * 1024;
@@ -157,6 +158,13 @@ impl Outgoing {
             Framing::None => {}
             Framing::Length(length) => drop(write!(wire, "Content-Length: {length}\r\n")),
             Framing::Chunked => wire.extend_from_slice(b"Transfer-Encoding: chunked\r\n"),
+        }
+        if request.terms.takes_trailers
+            && exchange
+                .current_server()
+                .is_some_and(|server| server.http_2() != Http2::Never)
+        {
+            wire.extend_from_slice(b"Connection: TE\r\nTE: trailers\r\n");
         }
         if request.wants_websocket {
             wire.extend_from_slice(b"Connection: Upgrade\r\nUpgrade: websocket\r\n");
@@ -302,7 +310,7 @@ impl Outgoing {
     ) -> Result<(), SendError> {
         if !self.complete && !client.unread.is_empty() {
             let taken = self.frame(&client.unread, body, exchange)?;
-            client.unread.advance(taken);
+            client.has_read(taken);
         }
         Ok(())
     }

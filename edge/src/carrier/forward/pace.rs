@@ -10,7 +10,8 @@ use std::time::{Duration, Instant};
 
 use tokio::time::Sleep;
 
-use crate::carrier::rate::bytes_min;
+/// What a window must bring: 500 bytes a second in the default one. A telephone in a tunnel stays above.
+const BYTES_A_SECOND_MIN: u64 = 500;
 
 /// Waiting of ours beyond this makes the window begin anew.
 const OUR_WAIT_MAX: Duration = Duration::from_secs(1);
@@ -62,6 +63,10 @@ impl Pace {
     fn begin_anew(&mut self) {
         (self.timer, self.bytes) = (None, 0);
     }
+}
+
+fn bytes_min(window: Duration) -> u64 {
+    (window.as_secs_f64() * BYTES_A_SECOND_MIN as f64).max(1.0) as u64
 }
 
 #[cfg(test)]

@@ -82,6 +82,7 @@ impl Request {
             keep_alive: !connection.close && (!is_http_10 || connection.keep_alive),
             is_http_10,
             is_head: method == Method::HEAD,
+            takes_trailers: false,
         };
         Ok(Self {
             body: Inbound::new(
@@ -111,6 +112,12 @@ impl Request {
                 _ => None,
             },
         }
+    }
+
+    /// For a client that can tell them apart.
+    pub(super) fn asks_for_trailers(&self) -> bool {
+        let asked = self.headers.get(header::TE);
+        asked.is_some_and(|te| te.as_bytes().eq_ignore_ascii_case(b"trailers"))
     }
 
     /// As it came.

@@ -8,8 +8,7 @@ use bytes::Bytes;
 use tokio::net::TcpStream;
 
 use super::client::Client;
-use super::{Forwarder, refusal, session};
-use crate::carrier::pingora::Http2;
+use super::{Forwarder, http2, refusal, session};
 use crate::crowd::Guest;
 use crate::error::Refusal;
 use crate::tls::{Accepted, Front, HandshakeError, Wire};
@@ -17,15 +16,9 @@ use crate::tls::{Accepted, Front, HandshakeError, Wire};
 /// A client that is at the door when the edge stops is let in if it takes no longer than this.
 const LAST_HANDSHAKES: Duration = Duration::from_secs(1);
 
-/// What an entry point with TLS has besides.
-pub(crate) struct Door {
-    pub(crate) front: Arc<Front>,
-    pub(crate) http_2: Http2,
-}
-
 pub(super) async fn run(
     forwarder: Arc<Forwarder>,
-    door: Arc<Door>,
+    front: Arc<Front>,
     stream: TcpStream,
     address: SocketAddr,
     guest: Guest,
@@ -38,7 +31,7 @@ pub(super) async fn run(
     };
     let accepted = {
         // Boxed, so that what only the handshake needs is gone with it.
-        let handshake = Box::pin(door.front.accept(stream, plane.timeouts.head));
+        let handshake = Box::pin(front.accept(stream, plane.timeouts.head));
         tokio::select! {
             accepted = handshake => accepted,
             () = stopped => return,
@@ -46,11 +39,10 @@ pub(super) async fn run(
     };
     match accepted {
         Ok(Accepted { stream, is_http_2 }) if is_http_2 => {
-            let stream = Wire::Tls(stream);
-            door.http_2.serve(stream, Bytes::new(), plane.timeouts.head).await;
+            http2::serve(forwarder.clone(), Wire::Tls(stream), Bytes::new(), address).await;
         }
         Ok(Accepted { stream, .. }) => {
-            let served = Box::pin(session::run(forwarder.clone(), Wire::Tls(stream), address, guest));
+            let served = Box::pin(session::run(forwarder.clone(), Wire::Tls(stream), address, Some(guest)));
             drop(counted);
             served.await;
         }

@@ -16,11 +16,11 @@ use std::time::{Duration, Instant};
 
 use tokio::time::Sleep;
 
+use super::answering::Begun;
 use super::client::Client;
 use super::request::{HeadError, Request};
 use super::scratch::Filled;
-use super::{Begun, Forwarder, refusal};
-use crate::carrier::pingora::Http2;
+use super::{Forwarder, http2, refusal};
 use crate::crowd::Guest;
 use crate::error::Refusal;
 use crate::tls::Wire;
@@ -36,9 +36,11 @@ enum Event {
     TooLate,
 }
 
-pub(super) async fn run(forwarder: Arc<Forwarder>, stream: Wire, address: SocketAddr, _guest: Guest) {
+/// `guest`: its place among the connections. A stream of HTTP/2 has none, and carries one request.
+pub(super) async fn run(forwarder: Arc<Forwarder>, stream: Wire, address: SocketAddr, guest: Option<Guest>) {
     let plane = &forwarder.plane;
-    let _counted = plane.in_flight.enter();
+    let is_stream = matches!(stream, Wire::Pipe(_));
+    let _counted = guest.as_ref().map(|_| plane.in_flight.enter());
     let mut client = Client::new(stream, address, plane.timeouts.client);
     let mut timer = pin!(tokio::time::sleep(IDLE_MAX));
     let mut stopped = pin!(plane.stop.stopped());
@@ -51,9 +53,15 @@ pub(super) async fn run(forwarder: Arc<Forwarder>, stream: Wire, address: Socket
     let mut is_first = true;
     loop {
         let request = match next_request(&forwarder, &mut client, timer.as_mut()).await {
-            Next::Request(request) => request,
+            Next::Request(mut request) => {
+                request.terms.takes_trailers = is_stream && request.asks_for_trailers();
+                request
+            }
             // Only from its first byte on: what began as one protocol does not become the other.
-            Next::Http2 if is_first => return Box::pin(go_over(&forwarder, client)).await,
+            Next::Http2 if is_first => {
+                let Client { stream, unread, .. } = client;
+                return http2::serve(forwarder.clone(), stream, unread, address).await;
+            }
             Next::Http2 => {
                 refuse(&forwarder, &mut client, Refusal::BadRequest).await;
                 break;
@@ -65,16 +73,19 @@ pub(super) async fn run(forwarder: Arc<Forwarder>, stream: Wire, address: Socket
             refuse(&forwarder, &mut client, Refusal::AtMemoryBound).await;
             break;
         }
-        let begin = Box::pin(first_aside(&forwarder, &mut client, request));
-        let goes_on = match plane.stop.listing(Instant::now(), None, begin).await {
+        // The one look at the clock: what the exchange began with is what the list of a stop would say.
+        let came = Instant::now();
+        let begin = Box::pin(first_aside(&forwarder, &mut client, request, came));
+        let goes_on = match plane.stop.listing(came, None, begin).await {
             Begun::Ended { goes_on } => goes_on,
             Begun::Answering(answering) => {
                 let (since, router) = answering.of();
-                let pass_on = pin!(forwarder.pass_on(&mut client, answering));
+                // Boxed: an idle connection is to hold no room for it.
+                let pass_on = Box::pin(forwarder.pass_on(&mut client, answering));
                 plane.stop.listing(since, router, pass_on).await
             }
         };
-        if !goes_on {
+        if !goes_on || is_stream {
             break;
         }
     }
@@ -96,21 +107,13 @@ enum Next {
 }
 
 /// What is answered aside, else what routes make of the request. The request is in here, and not in what waits for one.
-async fn first_aside(forwarder: &Forwarder, client: &mut Client, mut request: Request) -> Begun {
+async fn first_aside(forwarder: &Forwarder, client: &mut Client, mut request: Request, came: Instant) -> Begun {
     if let Some(aside) = &forwarder.aside
         && let Some(goes_on) = aside.answer(client, &mut request, &forwarder.plane).await
     {
         return Begun::Ended { goes_on };
     }
-    forwarder.begin(client, request).await
-}
-
-/// The connection goes on with the carrier of HTTP/2.
-async fn go_over(forwarder: &Forwarder, client: Client) {
-    if let Some(http_2) = &forwarder.http_2 {
-        let Client { stream, unread, .. } = client;
-        http_2.serve(stream, unread, forwarder.plane.timeouts.head).await;
-    }
+    forwarder.begin(client, request, came).await
 }
 
 async fn next_request(forwarder: &Forwarder, client: &mut Client, mut timer: Pin<&mut Sleep>) -> Next {
@@ -126,7 +129,7 @@ async fn next_request(forwarder: &Forwarder, client: &mut Client, mut timer: Pin
                     deadline = Instant::now() + forwarder.plane.timeouts.head;
                 }
                 Ok(None) => {}
-                Err(HeadError::Malformed) if forwarder.http_2.is_some() && Http2::is_begun(&client.unread) => {
+                Err(HeadError::Malformed) if forwarder.speaks_http_2 && http2::is_begun(&client.unread) => {
                     return Next::Http2;
                 }
                 Err(error) => return refuse(forwarder, client, refusal_of(error)).await,

@@ -7,7 +7,6 @@ use pingora_core::Result;
 use pingora_core::protocols::http::ServerSession;
 
 use super::head::{content_length, expects_continue};
-use super::upload::Upload;
 use crate::error::Refusal;
 
 /// What pingora keeps of a request body for a second attempt.
@@ -34,9 +33,6 @@ pub(super) async fn read_whole(session: &mut ServerSession, bytes_max: u64) -> R
         let Some(piece) = session.read_request_body().await? else {
             break;
         };
-        if let Some(upload) = Upload::of(session.req_header()) {
-            upload.note(piece.len());
-        }
         body.extend_from_slice(&piece);
         if session.retry_buffer_truncated() {
             return Ok(Err(Refusal::LengthRequired));

@@ -2,7 +2,6 @@
 
 use std::net::{Ipv4Addr, SocketAddr};
 
-use bytes::Bytes;
 use http::header;
 use pingora_core::Result;
 use pingora_core::protocols::http::ServerSession;
@@ -49,33 +48,13 @@ pub(super) fn keep_one_key_line_each(request: &mut RequestHeader) -> Result<()> 
     Ok(())
 }
 
-/// With HTTP/2 a cookie comes in crumbs; with HTTP/1.1 it has one line (RFC 9113, 8.2.3).
-pub(super) fn join_cookies(request: &mut RequestHeader) -> Result<()> {
-    let crumbs: Vec<&[u8]> = request
-        .headers
-        .get_all(header::COOKIE)
-        .iter()
-        .map(|crumb| crumb.as_bytes())
-        .collect();
-    if crumbs.len() < 2 {
-        return Ok(());
-    }
-    let whole = http::HeaderValue::from_bytes(&crumbs.join(&b"; "[..]));
-    // What was made of values is one.
-    whole.map_or(Ok(()), |whole| request.insert_header(header::COOKIE, whole))
-}
-
 /// Calls `with` with the session's head.
-pub(super) fn of<T>(session: &ServerSession, tls: bool, with: impl FnOnce(&Head<'_>) -> T) -> T {
+pub(super) fn of<T>(session: &ServerSession, with: impl FnOnce(&Head<'_>) -> T) -> T {
     let request = session.req_header();
-    let raw = match request.uri.authority() {
-        // With HTTP/2 the host is `:authority`, which is what an absolute target is with HTTP/1.1.
-        Some(authority) if session.is_http2() && request.raw_path() != b"*" => absolute(request, authority),
-        _ => session.to_h1_raw(),
-    };
+    let raw = session.to_h1_raw();
     with(&Head {
         client: client_address(session),
-        tls,
+        tls: false,
         method: &request.method,
         target: raw_target(&raw).unwrap_or_else(|| request.raw_path()),
         headers: &request.headers,
@@ -98,17 +77,6 @@ pub(super) fn asks_for_websocket(request: &RequestHeader) -> bool {
     let mut protocols = request.headers.get_all(header::UPGRADE).iter();
     let only = protocols.next().filter(|_| protocols.next().is_none());
     only.is_some_and(|protocol| protocol.as_bytes().eq_ignore_ascii_case(b"websocket"))
-}
-
-/// From HTTP/2 to HTTP/2 the host is in the target alone, which is about to be replaced.
-pub(super) fn name_host(request: &mut RequestHeader) -> Result<()> {
-    if request.headers.contains_key(header::HOST) {
-        return Ok(());
-    }
-    match request.uri.authority().map(|authority| authority.as_str().to_owned()) {
-        Some(host) => request.insert_header(header::HOST, host),
-        None => Ok(()),
-    }
 }
 
 /// What the key has left, in place of what the server's own client has.
@@ -141,18 +109,6 @@ pub(super) fn unmeasured(head: &mut ResponseHeader) -> Result<()> {
         head.insert_header(header::TRANSFER_ENCODING, "chunked")?;
     }
     Ok(())
-}
-
-fn absolute(request: &RequestHeader, authority: &http::uri::Authority) -> Bytes {
-    let method = request.method.as_str();
-    let parts = [
-        method.as_bytes(),
-        b" https://",
-        authority.as_str().as_bytes(),
-        request.raw_path(),
-        b" \r\n",
-    ];
-    parts.concat().into()
 }
 
 /// The request target as it came: pingora drops a fragment, which we refuse.

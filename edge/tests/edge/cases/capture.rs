@@ -161,31 +161,25 @@ fn a_small_exchange_is_kept_whole_and_without_its_key() {
 }
 
 #[test]
-fn a_small_exchange_costs_one_append() {
+fn a_small_exchange_costs_two_appends() {
     let origin = Origin::answering("ok");
     let scene = Scene::before(&origin);
     let kept = |name: &str| {
         let metrics = scene.world.admin_get("/metrics").text();
         value_of(&metrics, &format!("conclave_edge_capture_{name}_total"))
     };
-    // pingora-proxy sends heads before it has bodies. The journal's own thread may come between a request and its
-    // answer, which is one append more.
+    // Through a tray nothing waits for others: the request is one, the answer another. pingora-proxy sends heads before it
+    // has bodies.
     let is_forwarder = crate::CARRIER == edge::Carrier::Forwarder;
-    let (most, least) = if is_forwarder { (2, 1) } else { (4, 3) };
-    let mut fewest = u64::MAX;
-    for exchange in 1..=100 {
+    let most = if is_forwarder { 2 } else { 4 };
+    for exchange in 1..=20 {
         let before = kept("appends");
         scene.world.send(&post(BODY));
         wait_for("an exchange to be kept", || kept("records") == 5 * exchange);
         assert_eq!(kept("dropped"), 0);
         let appends = kept("appends") - before;
         assert!(appends <= most, "{appends} appends");
-        fewest = fewest.min(appends);
-        if fewest <= least {
-            return;
-        }
     }
-    panic!("{fewest} appends for an exchange, each time");
 }
 
 fn value_of(metrics: &str, name: &str) -> u64 {

@@ -138,3 +138,21 @@ fn a_silent_server_is_waited_for_unless_a_time_out_is_configured() {
     let answer = world.send(GET);
     assert_eq!((answer.status, answer.code().as_str()), (504, "upstream_timeout"));
 }
+
+#[test]
+fn no_connection_is_kept_idle_where_the_transport_says_none() {
+    if crate::CARRIER != edge::Carrier::Forwarder {
+        return;
+    }
+    let origin = Origin::answering("ok");
+    let text = mapping("a", "Key(`sk`)", std::slice::from_ref(&origin.url))
+        .replace("loadBalancer:\n", "loadBalancer:\n        serversTransport: t\n");
+    let text = format!("{text}  serversTransports:\n    t: {{ maxIdleConnsPerHost: -1 }}\n");
+    let world = World::start(&[("a.yml", &text)]);
+    let mut client = world.connect();
+    for _ in 0..3 {
+        assert_eq!(client.exchange(GET.as_bytes()).status, 200);
+    }
+    let used: Vec<usize> = origin.seen().iter().map(|seen| seen.connection).collect();
+    assert_eq!(used, [0, 1, 2]);
+}

@@ -236,7 +236,7 @@ fn mistakes() -> Vec<Case> {
     let m = middleware;
     vec![
         (m("rateLimit: {§averag: 1}"), Error, "averag", "no such field", "`average`"),
-        (m("rateLimit: {average: §-1}"), Error, "-1", "from 0", "digits"),
+        (m("rateLimit: {average: §-1}"), Error, "-1", "from 0", "bounds"),
         (m("rateLimit: {period: §0}"), Error, "0", "longer than nothing", ""),
         (m("rateLimit: {period: §1 day}"), Error, "a text of 5", "duration", "units"),
         (m("rateLimit: {burst: §0}"), Error, "0", "from 1", ""),

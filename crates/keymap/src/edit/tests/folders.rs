@@ -47,6 +47,17 @@ fn a_new_key_has_a_file_of_its_own_without_the_key() {
     assert_eq!(scene.pins(), [("alice".to_owned(), vec![key.hash()])]);
 }
 
+/// As the Debian package makes it: root's keys are read by an edge that is of the folder's group.
+#[test]
+fn in_a_folder_that_gives_its_group_a_new_file_is_that_groups_to_read() {
+    let scene = Scene::new(&[]);
+    let folder = scene.path("alice.yml").parent().expect("a folder").to_owned();
+    fs::set_permissions(&folder, fs::Permissions::from_mode(0o2770)).expect("a mode");
+    let key = mint().expect("randomness");
+    create(&scene, &new_key("alice", &key, NewService::At("http://127.0.0.1:8011"))).expect("a new key");
+    assert_eq!(mode(&scene.path("alice.yml")), 0o640);
+}
+
 #[test]
 fn a_new_key_may_bring_its_server_and_stand_in_the_clear() {
     let scene = Scene::new(&[]);

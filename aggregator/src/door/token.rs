@@ -1,5 +1,4 @@
-//! Who may use the admin endpoints: whoever brings the token. Without one configured nobody may. Routes stand behind
-//! [`crate::door`], which asks here.
+//! Who may use the admin endpoints: whoever brings the token. Without one configured nobody may. The door alone asks here.
 
 use axum::http::header::{AUTHORIZATION, HeaderMap};
 
@@ -9,7 +8,7 @@ use crate::error::ApiError;
 const SCHEME: &[u8] = b"Bearer ";
 
 /// Whether something was brought that could be a token, right or wrong.
-pub(crate) fn brings_token(headers: &HeaderMap) -> bool {
+pub(super) fn is_brought(headers: &HeaderMap) -> bool {
     headers.contains_key(AUTHORIZATION)
 }
 
@@ -17,7 +16,7 @@ pub(crate) fn brings_token(headers: &HeaderMap) -> bool {
 ///
 /// # Errors
 /// [`ApiError::AdminClosed`] where no token is configured, [`ApiError::AdminToken`] where it does not come with it.
-pub(crate) fn admit_admin(auth: &AdminAuth, headers: &HeaderMap) -> Result<(), ApiError> {
+pub(super) fn admit(auth: &AdminAuth, headers: &HeaderMap) -> Result<(), ApiError> {
     match auth {
         AdminAuth::Open => return Ok(()),
         AdminAuth::Closed => return Err(ApiError::AdminClosed),
@@ -67,10 +66,10 @@ mod tests {
                     headers.append(name, value);
                     headers
                 });
-            assert_eq!(admit_admin(&auth, &headers).is_ok(), admitted, "{values:?}");
-            assert!(admit_admin(&AdminAuth::Open, &headers).is_ok());
+            assert_eq!(admit(&auth, &headers).is_ok(), admitted, "{values:?}");
+            assert!(admit(&AdminAuth::Open, &headers).is_ok());
             assert!(matches!(
-                admit_admin(&AdminAuth::Closed, &headers),
+                admit(&AdminAuth::Closed, &headers),
                 Err(ApiError::AdminClosed)
             ));
         }

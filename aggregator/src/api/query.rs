@@ -2,7 +2,9 @@
 //!
 //! A parameter that is not understood is never passed over: of a `DELETE` it may have been what kept everything else.
 
-use axum::extract::rejection::QueryRejection;
+use axum::extract::FromRequestParts;
+use axum::http::Uri;
+use axum::http::request::Parts;
 
 use super::time::{self, When};
 use crate::error::ApiError;
@@ -12,9 +14,7 @@ const LIMIT_DEFAULT: usize = 50;
 const LIMIT_MAX: usize = 1_000;
 /// A model's name or some words; longer ones are mistakes.
 const VALUE_BYTES_MAX: usize = 4096;
-
-/// As axum hands them over: percent-decoded, in order, repeated ones too.
-pub(crate) type Pairs = Result<axum::extract::Query<Vec<(String, String)>>, QueryRejection>;
+const CURSOR: &str = "the `next_cursor` of the page before";
 
 /// What is wrong with a query. It quotes the names of parameters alone, and those only where they look like names.
 #[derive(Debug)]
@@ -55,15 +55,38 @@ pub(crate) enum Format {
 /// What is left of a query while it is read.
 pub(crate) struct Query(Vec<(String, String)>);
 
+impl<S: Sync> FromRequestParts<S> for Query {
+    type Rejection = ApiError;
+
+    async fn from_request_parts(head: &mut Parts, _: &S) -> Result<Self, ApiError> {
+        Self::of(&head.uri)
+    }
+}
+
 impl Query {
-    pub(crate) fn of(pairs: Pairs) -> Result<Self, ApiError> {
+    pub(crate) fn of(uri: &Uri) -> Result<Self, ApiError> {
+        // Percent-decoded, in order, repeated ones too.
+        let pairs = axum::extract::Query::try_from_uri(uri);
         let axum::extract::Query(pairs) = pairs.map_err(|_| ApiError::BadQuery(BadQuery::Unreadable))?;
+        Self::of_pairs(pairs)
+    }
+
+    pub(crate) fn of_pairs(pairs: Vec<(String, String)>) -> Result<Self, ApiError> {
         for (index, (name, _)) in pairs.iter().enumerate() {
             if pairs[..index].iter().any(|(earlier, _)| earlier == name) {
                 return Err(ApiError::BadQuery(BadQuery::Repeated(name.clone())));
             }
         }
         Ok(Self(pairs))
+    }
+
+    /// What `read` makes of it, which must take all there is.
+    pub(crate) fn whole<T>(mut self, read: impl FnOnce(&mut Self) -> Result<T, ApiError>) -> Result<T, ApiError> {
+        let read = read(&mut self)?;
+        match self.0.into_iter().next() {
+            None => Ok(read),
+            Some((name, _)) => Err(ApiError::BadQuery(BadQuery::Unknown(name))),
+        }
     }
 
     /// All that lists are filtered by.
@@ -116,10 +139,19 @@ impl Query {
         Ok(limit.unwrap_or(LIMIT_DEFAULT).clamp(1, LIMIT_MAX))
     }
 
+    /// The last name of the page before, in a list that is in the order of its names.
+    pub(crate) fn after(&mut self) -> Result<Option<String>, ApiError> {
+        self.parsed("cursor", CURSOR, |text| Some(text.to_owned()))
+    }
+
+    /// Words to look for, in small letters.
+    pub(crate) fn search(&mut self) -> Result<Option<String>, ApiError> {
+        Ok(self.text("search")?.map(|text| text.to_lowercase()))
+    }
+
     /// The place that a list's cursor stands for.
     pub(crate) fn place(&mut self) -> Result<Option<i64>, ApiError> {
-        let wanted = "the `next_cursor` of the page before";
-        self.parsed("cursor", wanted, |text| i64::from_str_radix(text, 16).ok())
+        self.parsed("cursor", CURSOR, |text| i64::from_str_radix(text, 16).ok())
     }
 
     pub(crate) fn format(&mut self) -> Result<Format, ApiError> {
@@ -153,14 +185,6 @@ impl Query {
             None => Err(ApiError::BadQuery(BadQuery::Value { name, wanted })),
         }
     }
-
-    /// Nothing may be left.
-    pub(crate) fn end(self) -> Result<(), ApiError> {
-        match self.0.into_iter().next() {
-            None => Ok(()),
-            Some((name, _)) => Err(ApiError::BadQuery(BadQuery::Unknown(name))),
-        }
-    }
 }
 
 /// Of milliseconds, with or without a fraction.
@@ -174,8 +198,7 @@ mod tests {
     use super::*;
 
     fn query(text: &str) -> Query {
-        let uri = format!("/?{text}").parse().unwrap();
-        Query::of(axum::extract::Query::try_from_uri(&uri)).unwrap()
+        Query::of(&format!("/?{text}").parse().unwrap()).unwrap()
     }
 
     fn message(error: ApiError) -> String {
@@ -187,11 +210,11 @@ mod tests {
 
     #[test]
     fn every_filter_is_read() {
-        let mut all = query(
+        let all = query(
             "key=alice&model=tiny%2Fa&backend=gpu&status=client_gone&from=2026-11-22&to=2026-11-22&text=a+b&min_tokens=1\
              &max_tokens=2&min_duration_ms=0.5&max_duration_ms=1000&parent=01900000-0000-7000-8000-000000000000",
         );
-        let filter = all.filter().unwrap();
+        let filter = all.whole(Query::filter).unwrap();
         assert_eq!(filter.model.as_deref(), Some("tiny/a"));
         assert_eq!(filter.text.as_deref(), Some("a b"));
         assert_eq!(filter.status, Some(Status::ClientGone));
@@ -215,7 +238,7 @@ mod tests {
                 to: Some(2)
             }
         );
-        assert!(filter.parent.is_some() && all.end().is_ok());
+        assert!(filter.parent.is_some());
     }
 
     #[test]
@@ -232,19 +255,14 @@ mod tests {
             ("Key=canary", "`Key` is no parameter"),
             ("sk-canary=1", "A name in the query is no parameter"),
         ] {
-            let mut query = query(text);
-            let error = query.filter().map(|_| ()).and_then(|()| query.end()).expect_err(text);
-            let message = message(error);
+            let message = message(query(text).whole(Query::filter).expect_err(text));
             assert!(
                 message.starts_with(expected) && !message.contains("canary"),
                 "{text}: {message}"
             );
         }
-        let uri = "/?key=a&key=b".parse().unwrap();
-        let error = Query::of(axum::extract::Query::try_from_uri(&uri))
-            .map(|_| ())
-            .unwrap_err();
-        assert_eq!(message(error), "`key` is given more than once.");
+        let twice = Query::of(&"/?key=a&key=b".parse().unwrap()).map(|_| ());
+        assert_eq!(message(twice.unwrap_err()), "`key` is given more than once.");
     }
 
     #[test]
