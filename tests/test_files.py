@@ -76,7 +76,7 @@ def test_a_folder_that_is_mounted_read_only_is_nobody_s_to_write(tmp_path):
     if result.returncode == 77 or "unshare" in result.stderr:
         pytest.skip("nothing may be mounted here")
     assert result.returncode == 0, result.stdout + result.stderr
-    assert "1 keys: 0 errors" in result.stdout, result.stdout
+    assert "1 key: 0 errors" in result.stdout, result.stdout
 
 
 @pytest.mark.parametrize("flag", ["--config", "--stats-config-file", "--council-templates"])

@@ -22,7 +22,16 @@ pub(super) fn parse(text: &str) -> Option<When> {
     Some(When { us, is_day: false })
 }
 
+/// What is before 1970, when nothing was stored, counts as its beginning.
 fn moment(text: &str) -> Option<i64> {
+    let (year, rest) = text.split_at_checked("1970".len())?;
+    if year.bytes().all(|byte| byte.is_ascii_digit()) && year < "1970" {
+        // Its days are those of a year that can be counted.
+        let number: u32 = year.parse().ok()?;
+        let is_leap = number.is_multiple_of(4) && (!number.is_multiple_of(100) || number.is_multiple_of(400));
+        let alike = if is_leap { 1972 } else { 1971 };
+        return humantime::parse_rfc3339(&format!("{alike}{rest}")).ok().map(|_| 0);
+    }
     let moment = humantime::parse_rfc3339(text).ok()?;
     i64::try_from(moment.duration_since(UNIX_EPOCH).ok()?.as_micros()).ok()
 }
@@ -79,6 +88,11 @@ mod tests {
             ("2026-11-22T02:00:00+02:00", Some((MIDNIGHT, false))),
             ("2026-11-22T02:00:00 02:00", Some((MIDNIGHT, false))),
             ("2026-11-21T18:30:00-05:30", Some((MIDNIGHT, false))),
+            ("0252-02-22T23:40:14+18:04", Some((-65_040 * SECOND_US, false))),
+            ("1969-12-31T23:59:59Z", Some((0, false))),
+            ("1968-02-29", Some((0, true))),
+            ("1900-02-29", None),
+            ("1969-12-32", None),
             ("2026-02-30", None),
             ("2026-11-22T00:00:00", None),
             ("2026-11-22T00:00:00+2:00", None),
