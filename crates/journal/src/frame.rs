@@ -107,3 +107,18 @@ pub(crate) fn u32_at(bytes: &[u8], at: usize) -> u32 {
 pub(crate) fn u64_at(bytes: &[u8], at: usize) -> u64 {
     u64::from(u32_at(bytes, at)) | u64::from(u32_at(bytes, at + 4)) << 32
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_marker_has_no_ascii_and_seals_differ() {
+        let seals: Vec<Seal> = (0..64).map(|_| Seal::draw()).collect();
+        assert!(seals.iter().all(|seal| seal.marker.iter().all(|byte| !byte.is_ascii())));
+        assert!(seals.windows(2).all(|two| two[0] != two[1]));
+        // Seven bits of each byte are drawn: 64 markers that were all alike in one would not be.
+        let seen = |bits: fn(u8, u8) -> u8, from: u8| seals.iter().fold(from, |all, seal| bits(all, seal.marker[0]));
+        assert_eq!((seen(|a, b| a | b, 0), seen(|a, b| a & b, 0xff)), (0xff, 0x80));
+    }
+}
