@@ -4,10 +4,8 @@ use std::io::ErrorKind::StorageFull;
 use std::time::{Duration, Instant};
 
 use crate::faulty::Faulty;
-use crate::scenario::{append, numbered, read, written};
+use crate::scenario::{PATIENCE, append, numbered, read, written};
 use journal::{Appended, Cause, Cursor, LossPolicy, Options, Reader, Reason, Refused, SyncPolicy, Writer};
-
-const PATIENCE: Duration = Duration::from_secs(20);
 
 fn options() -> Options {
     Options {

@@ -1,14 +1,12 @@
 //! What is handed in goes with the next write, in its order, and its caller learns what became of it.
 
 use std::io::ErrorKind::StorageFull;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use journal::{Cause, Cursor, Fate, Options, Reader, Reason, SyncPolicy, Ticket, Writer};
 
 use crate::faulty::Faulty;
-use crate::scenario::{Told, append, numbered, read, written};
-
-const PATIENCE: Duration = Duration::from_secs(20);
+use crate::scenario::{PATIENCE, Told, append, numbered, read, wait_for, written};
 
 fn options() -> Options {
     Options {
@@ -25,14 +23,6 @@ fn hand_in(writer: &Writer, number: u64) -> Ticket {
 
 fn told(folder: &std::path::Path) -> Told {
     read(&mut Reader::open(folder, Cursor::BEGINNING))
-}
-
-fn wait_for(what: &str, is_so: impl Fn() -> bool) {
-    let until = Instant::now() + PATIENCE;
-    while !is_so() {
-        assert!(Instant::now() < until, "{what}");
-        std::thread::sleep(Duration::from_millis(2));
-    }
 }
 
 #[test]

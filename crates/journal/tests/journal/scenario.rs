@@ -2,8 +2,20 @@
 
 use std::fs::{self, File};
 use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
 
 use journal::{Appended, Batch, Cause, Exchange, ExchangeId, Gap, Kind, Reader, Step, Writer};
+
+/// What another thread does is waited for so long: a loaded machine is slow, a broken one never.
+pub(crate) const PATIENCE: Duration = Duration::from_secs(20);
+
+pub(crate) fn wait_for(what: &str, is_so: impl Fn() -> bool) {
+    let until = Instant::now() + PATIENCE;
+    while !is_so() {
+        assert!(Instant::now() < until, "{what}");
+        std::thread::sleep(Duration::from_millis(2));
+    }
+}
 
 pub(crate) fn exchange(number: u64) -> Exchange {
     let mut id = [0; 16];

@@ -7,7 +7,7 @@ use std::io::ErrorKind::StorageFull;
 use std::os::unix::fs::{FileExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use journal::io::Trayed;
 use journal::{
@@ -17,9 +17,8 @@ use journal::{
 use tempfile::TempDir;
 
 use crate::faulty::{Faults, Faulty};
-use crate::scenario::{Told, append, cut, exchange, numbered, read, segments, written};
+use crate::scenario::{PATIENCE, Told, append, cut, exchange, numbered, read, segments, wait_for, written};
 
-const PATIENCE: Duration = Duration::from_secs(20);
 const FRAME: usize = FRAME_HEAD_BYTES + 100;
 /// Where a tray's bytes begin.
 const TRAY_HEAD: u64 = 4096;
@@ -95,14 +94,6 @@ fn left_with(filed: u64, in_tray: u64) -> TempDir {
     let _stalled = Stalled::begin(&faults);
     written(&writer, filed..filed + in_tray);
     as_killed(folder.path())
-}
-
-fn wait_for(what: &str, is_so: impl Fn() -> bool) {
-    let until = Instant::now() + PATIENCE;
-    while !is_so() {
-        assert!(Instant::now() < until, "{what}");
-        std::thread::sleep(Duration::from_millis(2));
-    }
 }
 
 #[test]
