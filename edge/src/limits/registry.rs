@@ -490,4 +490,38 @@ mod tests {
         assert!(later.facts(false).is_empty(), "what was read is not new");
         assert_eq!(later.facts(true).len(), 2);
     }
+
+    #[test]
+    fn of_routers_that_are_gone_a_hundred_thousand_are_remembered_and_no_more() {
+        let (registry, budget) = (Registry::default(), per(3600));
+        let middleware: Arc<str> = "limits".into();
+        let use_up = |router: Arc<str>| {
+            let entry = registry.budget(&router, &middleware, &budget, NOW);
+            budget.charge(&entry.word, NOW, 1);
+            let last = registry.last_use(&router);
+            last.touch(NOW);
+            (entry, last)
+        };
+        let held = use_up("held".into());
+        (0..ORPHANS_MAX).for_each(|number| drop(use_up(number.to_string().into())));
+        let left = || (registry.entries.lock().len(), registry.uses.lock().len());
+        registry.sweep(NOW);
+        assert_eq!(left(), (ORPHANS_MAX + 1, ORPHANS_MAX + 1), "the bound itself is kept");
+        drop(use_up("one more".into()));
+        registry.sweep(NOW);
+        assert_eq!(left(), (1, 1), "nothing but what is held");
+        assert_eq!(registry.budgets(NOW).len(), 1);
+        drop(held);
+    }
+
+    #[test]
+    fn when_a_key_was_used_last_is_remembered_for_ninety_days() {
+        let (registry, (router, _)) = (Registry::default(), names());
+        registry.last_use(&router).touch(NOW);
+        assert_eq!(registry.uses(), HashMap::from([(router, NOW.unix_seconds())]));
+        registry.sweep(Instant64(NOW.0 + (USE_KEPT_SECONDS - 1) * SECOND));
+        assert_eq!(registry.uses().len(), 1);
+        registry.sweep(Instant64(NOW.0 + USE_KEPT_SECONDS * SECOND));
+        assert!(registry.uses().is_empty());
+    }
 }

@@ -333,4 +333,24 @@ mod tests {
         Carried::none(&new).note(tab.owed(&old).0, NOON);
         assert_eq!(take(&new), 6);
     }
+
+    #[test]
+    fn when_a_key_was_used_last_is_told_where_that_is_new() {
+        let (old, new) = (Registry::default(), Arc::new(Registry::default()));
+        let (alice, bob): (Arc<str>, Arc<str>) = ("alice".into(), "bob".into());
+        let minute = |minutes: u64| Instant64(NOON.0 + minutes * 60_000_000_000);
+        old.last_use(&alice).touch(minute(0));
+        let tab = Tab::of(&old);
+        assert!(tab.owed(&old).0.is_nothing());
+        old.last_use(&alice).touch(minute(1));
+        old.last_use(&bob).touch(minute(2));
+        let (owed, tab) = tab.owed(&old);
+        let mut uses = owed.uses.clone();
+        uses.sort();
+        let told = [(alice, minute(1).unix_seconds()), (bob, minute(2).unix_seconds())];
+        assert_eq!(uses, told);
+        Carried::none(&new).note(owed, NOON);
+        assert_eq!(new.uses(), HashMap::from(told));
+        assert!(tab.owed(&old).0.is_nothing(), "once");
+    }
 }

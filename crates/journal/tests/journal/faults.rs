@@ -5,7 +5,10 @@ use std::time::{Duration, Instant};
 
 use crate::faulty::Faulty;
 use crate::scenario::{PATIENCE, append, numbered, read, written};
-use journal::{Appended, Cause, Cursor, LossPolicy, Options, Reader, Reason, Refused, SyncPolicy, Writer};
+use journal::{
+    Appended, Cause, Cursor, FRAME_HEAD_BYTES, LossPolicy, Options, Reader, Reason, Refused, SEGMENT_HEAD_BYTES,
+    SyncPolicy, Writer,
+};
 
 fn options() -> Options {
     Options {
@@ -328,4 +331,19 @@ fn always_is_shared_by_all_that_wait() {
     numbers.sort_unstable();
     assert_eq!(numbers, (0..160).collect::<Vec<_>>());
     assert!(writer.statistics().syncs < 160, "{:?}", writer.statistics());
+}
+
+/// A reader may see a page while it is being written: what is wrong once and right a moment later was never damaged.
+#[test]
+fn what_was_misread_once_while_it_is_written_is_no_damage() {
+    for (what, byte) in [("a frame's head", 3), ("a payload", FRAME_HEAD_BYTES as u64 + 50)] {
+        let folder = tempfile::tempdir().unwrap();
+        let (faulty, faults) = Faulty::new(folder.path());
+        let writer = Writer::open_on(faulty.clone(), options()).unwrap();
+        written(&writer, 0..3);
+        let mut reader = Reader::open_on(faulty, Cursor::BEGINNING);
+        faults.misread(SEGMENT_HEAD_BYTES as u64 + byte);
+        let told = read(&mut reader);
+        assert_eq!((told.numbers, told.gaps), (vec![0, 1, 2], vec![]), "{what}");
+    }
 }

@@ -21,7 +21,9 @@ struct State {
     syncs_fail: bool,
     stalled: bool,
     waiting: usize,
-    /// Each sync of a segment: its file's number among all that were created, and whether it was let through.
+    /// The byte at this place of a file is wrong the next time that a reader sees it.
+    misread: Option<u64>,
+    /// Each sync of a segment: its file's number among all that were opened, and whether it was let through.
     syncs: Vec<(usize, bool)>,
     folder_syncs: usize,
     files: usize,
@@ -43,6 +45,10 @@ impl Faults {
     pub(crate) fn stall(&self, stalled: bool) {
         self.state.lock().unwrap().stalled = stalled;
         self.changed.notify_all();
+    }
+
+    pub(crate) fn misread(&self, at: u64) {
+        self.state.lock().unwrap().misread = Some(at);
     }
 
     /// Returns once so many writes hang.
@@ -108,7 +114,7 @@ impl Folder for Faulty {
     }
 
     fn open(&self, segment: u64) -> io::Result<Box<dyn SegmentFile>> {
-        self.disk.open(segment)
+        self.disk.open(segment).map(|file| self.with_faults(file))
     }
 
     fn list(&self) -> io::Result<Vec<Listed>> {
@@ -155,7 +161,17 @@ impl SegmentFile for FaultyFile {
     }
 
     fn read_at(&self, into: &mut [u8], offset: u64) -> io::Result<usize> {
-        self.file.read_at(into, offset)
+        let count = self.file.read_at(into, offset)?;
+        let mut state = self.faults.state.lock().unwrap();
+        let at = state
+            .misread
+            .and_then(|at| at.checked_sub(offset))
+            .map(|at| at as usize);
+        if let Some(byte) = at.and_then(|at| into[..count].get_mut(at)) {
+            *byte ^= 0x10;
+            state.misread = None;
+        }
+        Ok(count)
     }
 
     fn bytes(&self) -> io::Result<u64> {
