@@ -23,7 +23,8 @@ def main(words: list[str]) -> int:
         return 0
     built = programs.build()
     wanted = {kind.name for kind in ALL if chosen != ["aggregate"] and (only is None or kind.name in only)}
-    installed = programs.install(wanted | ({"routheon"} if "aggregate" in chosen else set()))
+    wanted |= {program for name, program in (("aggregate", "routheon"), ("http2", "h2load")) if name in chosen}
+    installed = programs.install(wanted)
     # Ended from outside, it still stops what it started.
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
     started = time.monotonic()

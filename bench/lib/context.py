@@ -7,7 +7,9 @@ import time
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from . import load, machine
+from . import h2load, load, machine
+from .keys import key
+from .load import Sample
 from .peers import ALL, Peer, Setup, Unavailable
 from .process import Process
 from .programs import say
@@ -72,7 +74,7 @@ class Context:
 
     def setup(self, peer: Peer, keys: int, **more) -> Setup:
         folder = Path(tempfile.mkdtemp(prefix=f"{peer.name}-", dir=self.folder))
-        return Setup(folder, free_port(), free_port(), self.origin_port, keys, self.descriptors, **more)
+        return Setup(folder, free_port(), free_port(), free_port(), self.origin_port, keys, self.descriptors, **more)
 
     def start(self, peer: Peer, keys: int = 1, **more) -> bool:
         """Whether it runs; if not, the tables will say why."""
@@ -100,7 +102,7 @@ class Context:
             for peer in started:
                 peer.stop()
 
-    def load(self, peer: Peer, *arguments: object) -> load.Sample:
+    def load(self, peer: Peer, *arguments: object) -> Sample:
         """One run of the load generator against a peer."""
         words = [str(argument) for argument in arguments]
         command = [words[0], *peer.load_arguments(), *words[1:]]
@@ -109,6 +111,13 @@ class Context:
         return load.measure(
             Path(self.programs["load"]), command, self.cores, peer.process, self.origin, peer.load_environment()
         )
+
+    def h2load(self, peer: Peer, answer_bytes: int, *arguments: object, http2: bool = True) -> Sample:
+        """One run of the load generator for HTTP/2 against a peer; it speaks HTTP/1.1 too."""
+        words = [*([] if http2 else ["--h1"]), *arguments, "-H", f"authorization: Bearer {key(0)}", peer.url(http2)]
+        text = self.without_places(" ".join(["h2load", *map(str, words)]), peer).replace(key(0), "KEY")
+        self.commands.setdefault("h2load", text)
+        return h2load.measure(self.programs["h2load"], words, self.cores, peer.process, self.origin, answer_bytes)
 
     def _note_command(self, peer: Peer) -> None:
         if not peer.process:
@@ -121,7 +130,9 @@ class Context:
         """Without the folders and ports of this one run."""
         setup = peer.setup
         text = text.replace(str(setup.folder), "DIR").replace(str(self.folder), "DIR")
-        for number, name in ((setup.port, "PORT"), (setup.admin_port, "ADMIN"), (self.origin_port, "ORIGIN")):
+        for number, name in (
+            (setup.port, "PORT"), (setup.admin_port, "ADMIN"), (setup.http2_port, "PORT"), (self.origin_port, "ORIGIN")
+        ):
             text = text.replace(str(number), name)
         return " ".join(text.split())
 

@@ -6,6 +6,7 @@ import os
 import subprocess
 import threading
 import time
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -33,8 +34,8 @@ class Sample:
 class Window:
     """The counters of proxy, origin and load generator at both ends."""
 
-    def __init__(self, cores, proxy: Process | None, origin: Process | None, load_pid: int):
-        self._cores, self._proxy, self._origin, self._load_pid = cores, proxy, origin, load_pid
+    def __init__(self, cores, proxy: Process | None, origin: Process | None, load_cpu_s: Callable[[], float]):
+        self._cores, self._proxy, self._origin, self._load_cpu_s = cores, proxy, origin, load_cpu_s
         self._start = self._end = None
 
     def _read(self) -> tuple:
@@ -42,7 +43,7 @@ class Window:
             time.monotonic(),
             self._proxy.cpu_s() if self._proxy else 0.0,
             self._origin.cpu_s() if self._origin else 0.0,
-            cpu_clock_s(self._load_pid),
+            self._load_cpu_s(),
             cpu_times(),
         )
 
@@ -83,7 +84,7 @@ def measure(
     with subprocess.Popen(
         command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env={**os.environ, **(env or {})}
     ) as running:
-        window = Window(cores, proxy, origin, running.pid)
+        window = Window(cores, proxy, origin, lambda: cpu_clock_s(running.pid))
         sample = Sample(summary={})
         watchdog = threading.Timer(TIMEOUT_S, running.kill)
         watchdog.daemon = True

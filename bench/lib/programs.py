@@ -53,6 +53,11 @@ def install(names: set[str]) -> dict[str, str]:
     for name in ("nginx", "haproxy", "caddy"):
         if path := _which(name):
             found[name] = path
+    if "h2load" in names:
+        if not _which("h2load"):
+            _apt(["nghttp2-client"])
+        if path := _which("h2load"):
+            found["h2load"] = path
     if "litellm" in names and (path := _pip("litellm", "litellm")):
         found["litellm"] = path
     if "routheon" in names and (path := _pip("routheon", "routheon-server")):

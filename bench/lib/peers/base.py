@@ -26,6 +26,8 @@ class Setup:
     folder: Path
     port: int
     admin_port: int
+    # For peers that do not tell HTTP/2 from HTTP/1.1 by a connection's first bytes.
+    http2_port: int
     origin_port: int
     keys: int
     descriptors: int
@@ -42,6 +44,9 @@ class Peer:
     exact = True
     # It knows numbered keys; otherwise one key of its own, or none.
     keyed = True
+    # It speaks HTTP/2 without TLS, here on the port of its HTTP/1.1 or on one of its own.
+    http2 = False
+    http2_apart = False
     # Its users add keys while it runs.
     reloads = False
     # Orders of magnitude behind: measured in fewer cases and rounds, at its own pace.
@@ -144,14 +149,18 @@ class Peer:
             arguments += ["--header", header]
         return arguments
 
+    def url(self, http2: bool) -> str:
+        port = self.setup.http2_port if http2 and self.http2_apart else self.setup.port
+        return f"http://127.0.0.1:{port}/v1/chat/completions"
+
     def load_environment(self) -> dict[str, str]:
         return {"LOAD_FIXED_KEY": self.fixed_key} if self.fixed_key else {}
 
     def write(self, name: str, source: str | None = None, **values: object) -> Path:
         """One of its templates, filled in, into its folder."""
         setup = self.setup
-        values = {"port": setup.port, "admin_port": setup.admin_port, "origin_port": setup.origin_port} | values
-        values |= {"folder": setup.folder, "descriptors": setup.descriptors}
+        ports = {name: getattr(setup, name) for name in ("port", "admin_port", "http2_port", "origin_port")}
+        values = ports | values | {"folder": setup.folder, "descriptors": setup.descriptors}
         text = template(f"{self.name}/{source or name}", **values)
         path = setup.folder / name
         path.write_text(text)

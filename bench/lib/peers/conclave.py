@@ -45,6 +45,7 @@ class Direct(Peer):
 class Conclave(Peer):
     name = "conclave"
     title = "Conclave"
+    http2 = True
     reloads = True
 
     def binary(self) -> str:

@@ -15,6 +15,8 @@ from .conclave import replace
 class Nginx(Peer):
     name = "nginx"
     title = "nginx"
+    http2 = True
+    http2_apart = True
     reloads = True
     note = "Keys in a `map`; one worker; kept-alive upstream connections; buffering off for chats."
 
@@ -48,6 +50,8 @@ class Nginx(Peer):
 class Haproxy(Peer):
     name = "haproxy"
     title = "HAProxy"
+    http2 = True
+    http2_apart = True
     reloads = True
     note = "Keys in a map file; one thread; `http-no-delay`, `abortonclose`; keys are added over its socket."
 
@@ -74,6 +78,7 @@ class Haproxy(Peer):
 class Caddy(Peer):
     name = "caddy"
     title = "Caddy"
+    http2 = True
     reloads = True
     keys_max = 10_000
     note = "Keys in a `map`, which it searches in order: at most 10,000 here. `GOMAXPROCS=1`."
