@@ -59,6 +59,14 @@ def describe() -> dict:
     }
 
 
+def in_words(described: dict) -> str:
+    virtual = ", virtual" if described["virtual"] else ""
+    return (
+        f"{described['cpu']}, {described['cores']} cores{virtual}, {described['memory_gib']} GiB, {described['system']}, "
+        f"Linux {described['kernel']}, {described['descriptors']:,} open files a process"
+    )
+
+
 def raise_descriptors(wanted: int = 1 << 16) -> int:
     """As many open files as we may have; every process started from here inherits it."""
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)

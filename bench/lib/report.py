@@ -1,6 +1,6 @@
 """RESULTS.md and the plots, from results.json alone: writing them again changes nothing but the words."""
 
-from . import svg
+from . import machine, svg
 from .checks import all_checks
 from .numbers import ratio, spread
 from .paths import BENCH
@@ -42,14 +42,8 @@ def conditions(known: dict) -> str:
     lines = ["## Conditions", ""]
     for one in {key_of(scenario): scenario for scenario in known.values()}.values():
         names = ", ".join(name for name, scenario in known.items() if key_of(scenario) == key_of(one))
-        machine = one["machine"]
-        virtual = ", virtual" if machine["virtual"] else ""
-        lines.append(
-            f"- **{one['mode']} run**, {one['at'][:10]} ({names}): "
-            f"{machine['cpu']}, {machine['cores']} cores{virtual}, {machine['memory_gib']} GiB, "
-            f"{machine['system']}, Linux {machine['kernel']}, {machine['descriptors']:,} open files a process; "
-            f"{one['cores']}."
-        )
+        where = machine.in_words(one["machine"])
+        lines.append(f"- **{one['mode']} run**, {one['at'][:10]} ({names}): {where}; {one['cores']}.")
     noisy = [bool(table["noise"]["reasons"]) for scenario in known.values() for table in scenario["tables"]]
     if any(noisy):
         lines.append(

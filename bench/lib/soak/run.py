@@ -12,7 +12,7 @@ import time
 import urllib.request
 from pathlib import Path
 
-from . import verdict
+from . import record, verdict
 from .clients import Crowd
 from .folder import Folder
 
@@ -55,7 +55,11 @@ def soak(options, work):
             crowd.note(f"logged: {line[:200]}")
     if ended != 0:
         crowd.note(f"conclave ended with {ended}")
-    return verdict.tell(samples, crowd)
+    lines, code = verdict.tell(samples, crowd)
+    print("\n".join(lines))
+    if options.minutes >= record.MINUTES_MIN:
+        record.write(lines, options.minutes, program_path("conclave", "CONCLAVE_BIN"))
+    return code
 
 
 def watch(options, work, conclave, crowd, programs):

@@ -22,12 +22,12 @@ def line(sample):
 
 
 def tell(samples, crowd):
-    """Prints it. The exit code."""
-    grown = []
+    """What it comes to, as lines, and the exit code."""
+    grown, lines = [], []
     if len(samples) < SAMPLES_MIN:
-        print(f"soak: {len(samples)} samples are too few to tell growth from warming up; run it for longer")
+        lines.append(f"soak: {len(samples)} samples are too few to tell growth from warming up; run it for longer")
     else:
-        print(f"{'':12} {'after warm-up':>14} {'at the end':>14} {'most':>14}")
+        lines.append(f"{'':12} {'after warm-up':>14} {'at the end':>14} {'most':>14}")
         settled = samples[int(len(samples) * WARM_UP):]
         quarter = max(1, len(settled) // 4)
         for name, (part, least) in ALLOWED.items():
@@ -35,11 +35,9 @@ def tell(samples, crowd):
             first, last = median(values[:quarter]), median(values[-quarter:])
             grew = last > first * (1 + part) + least
             grown += [name] if grew else []
-            print(f"{name:12} {first:>14.0f} {last:>14.0f} {max(values):>14.0f}  {'GREW' if grew else 'no growth'}")
-    for what, count in sorted(crowd.answers.items()):
-        print(f"{count:>10}  {what}")
-    for fault in crowd.faults[:20]:
-        print(f"fault: {fault}")
-    print(f"soak: {sum(crowd.answers.values())} answers, {len(crowd.faults)} faults, "
-          f"{'grown: ' + ', '.join(grown) if grown else 'no growth'}")
-    return 1 if grown or crowd.faults or len(samples) < SAMPLES_MIN else 0
+            lines.append(f"{name:12} {first:>14.0f} {last:>14.0f} {max(values):>14.0f}  {'GREW' if grew else 'no growth'}")
+    lines += [f"{count:>10}  {what}" for what, count in sorted(crowd.answers.items())]
+    lines += [f"fault: {fault}" for fault in crowd.faults[:20]]
+    lines.append(f"soak: {sum(crowd.answers.values())} answers, {len(crowd.faults)} faults, "
+                 f"{'grown: ' + ', '.join(grown) if grown else 'no growth'}")
+    return lines, 1 if grown or crowd.faults or len(samples) < SAMPLES_MIN else 0
