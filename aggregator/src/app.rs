@@ -181,7 +181,8 @@ impl Bound {
             metrics: Arc::clone(&requests),
             tracer: config.tracer.clone(),
         };
-        let gateway = Gateway::new(Arc::clone(&fleet), identity.clone(), guard, (tap, watched), council);
+        let known = (Arc::clone(&fleet), Arc::clone(&catalogue));
+        let gateway = Gateway::new(known, identity.clone(), guard, (tap, watched), council);
         let gateway = Arc::new(gateway);
         let ingest = config.ingest.zip(store.clone());
         let metrics = Metrics {

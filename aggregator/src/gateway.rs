@@ -51,6 +51,7 @@ use dialect::signatures::Signatures;
 use dialect::{Failure, FailureKind};
 
 use crate::backend::{BackendKind, Identity};
+use crate::catalogue::Catalogue;
 use crate::choice::Ask;
 use crate::council::Council;
 use crate::fleet::Fleet;
@@ -75,6 +76,7 @@ const BODY_SILENCE: Duration = Duration::from_secs(30);
 
 pub(crate) struct Gateway {
     fleet: Arc<Fleet>,
+    catalogue: Arc<Catalogue>,
     identity: Identity,
     guard: Guard,
     affinity: Affinity,
@@ -95,7 +97,7 @@ pub(crate) struct Watched {
 
 impl Gateway {
     pub(crate) fn new(
-        fleet: Arc<Fleet>,
+        (fleet, catalogue): (Arc<Fleet>, Arc<Catalogue>),
         identity: Identity,
         guard: Guard,
         (tap, watched): (Option<Tap>, Watched),
@@ -103,6 +105,7 @@ impl Gateway {
     ) -> Self {
         Self {
             fleet,
+            catalogue,
             identity,
             guard,
             affinity: Affinity::new(),
@@ -191,7 +194,14 @@ impl Gateway {
             held: conversation.as_ref().map_or(&nobody, |conversation| &conversation.held),
             excluded: &[],
         };
-        let mut attempts = self.fleet.attempts(&ask)?;
+        let mut attempts = match self.fleet.attempts(&ask) {
+            Ok(attempts) => attempts,
+            // Just after the start not every backend has said what it serves.
+            Err(_) => {
+                self.catalogue.ready().await;
+                self.fleet.attempts(&ask)?
+            }
+        };
         let mut setbacks = Setbacks::default();
         let mut tried = 0;
         while let Some(attempt) = attempts.next() {

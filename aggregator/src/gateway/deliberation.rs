@@ -86,6 +86,8 @@ impl Gateway {
             Parsed::Embedding(_) => return Err(crate::choice::ChoiceError::UnknownModel.into()),
         };
         let inquirer = Inquirer::of(self, &asked, headers, branches);
+        // Who sits by default may be the fleet's only model.
+        self.catalogue.ready().await;
         let sitting = Arc::new(self.plan(&asked, request, &inquirer)?);
         tracing::debug!(request_id = asked.request_id.as_str(), template = %sitting.template.name, "a council sits");
         let (to, words) = unbounded_channel();

@@ -48,8 +48,6 @@ impl Stand {
             ..config
         };
         let service = Running::start(config, Vec::new()).await;
-        // The first round of heartbeats is over with this.
-        service.models().await;
         Self {
             service,
             _folder: folder,

@@ -136,7 +136,11 @@ impl Oracle {
     /// Waits until it was asked this often.
     pub(crate) async fn heard_times(&self, times: usize) {
         let mut heard = self.shared.heard.subscribe();
-        heard.wait_for(|heard| heard.len() >= times).await.unwrap();
+        let asked = heard.wait_for(|heard| heard.len() >= times);
+        tokio::time::timeout(std::time::Duration::from_secs(20), asked)
+            .await
+            .expect("nobody asked")
+            .unwrap();
     }
 
     /// Heartbeats are refused from now on.

@@ -218,6 +218,8 @@ async fn a_conversation_goes_back_to_where_its_beginning_is_cached() {
     let one = Oracle::start("openai", "m", [Say::json("{}")]).await;
     let two = Oracle::start("openai", "m", [Say::json("{}")]).await;
     let stand = Stand::over(&format!("{}{}", one.line("one", ""), two.line("two", "")), "").await;
+    // A choice between two needs both to be known.
+    stand.service.models().await;
     let long = |name: &str| name.repeat(400);
     let ask = |turns: Vec<String>| {
         let messages: Vec<_> = turns

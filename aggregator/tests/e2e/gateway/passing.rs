@@ -87,6 +87,17 @@ async fn a_stream_passes_untouched_and_its_usage_is_asked_for_and_hidden() {
 }
 
 #[tokio::test]
+async fn who_asks_right_after_the_start_waits_until_the_backends_are_known() {
+    for model in ["m", "one/m"] {
+        let oracle = Oracle::start("openai", "m", [Say::json("{}")]).await;
+        let stand = Stand::of(&oracle).await;
+        let body = format!(r#"{{"model":"{model}"}}"#);
+        let answer = stand.ask("/v1/chat/completions", body).await;
+        assert_eq!(answer.status, 200, "{model}: {answer:?}");
+    }
+}
+
+#[tokio::test]
 async fn only_the_model_changes_where_the_backend_knows_it_by_another_name() {
     let oracle = Oracle::start("openai", "org/m", [Say::json("{}")]).await;
     let stand = Stand::of(&oracle).await;
