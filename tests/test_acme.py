@@ -7,11 +7,13 @@ import socket
 import ssl
 import stat
 import subprocess
+from datetime import UTC, datetime, timedelta
 
 import httpx
 import pytest
+from cryptography import x509
 
-from harness.acme import INSTALLED, Pebble
+from harness.acme import INSTALLED, Pebble, Suggesting, renewal_id, suggestion
 from harness.mapping import keyed
 from harness.origin import Answer, Origin
 from harness.process import eventually, free_port
@@ -39,6 +41,12 @@ def world(tmp_path, start_edge):
             running.append(Pebble(folder, certificate, key, **options))
             return running[-1]
 
+        def suggesting(self, **options):
+            """What stands before an authority, and the root of what that issues."""
+            behind = self.authority(**options)
+            running.append(Suggesting(behind.directory.removesuffix("/dir"), certificate, key))
+            return running[-1], behind.root()
+
         def edge(self, directory, tls_port, *flags):
             self.edge_flags = [
                 "--tls-listen", f"127.0.0.1:{tls_port}", "--state", self.state, "--acme-directory", directory,
@@ -53,13 +61,13 @@ def world(tmp_path, start_edge):
         authority.stop()
 
 
-def certificate(port, name, root):
-    """What a client that trusts the authority is shown for `name`; `None` where it is turned away."""
+def certificate(port, name, root, whole=False):
+    """What a client that trusts the authority is shown for `name`; `None` where it is turned away. `whole`: in DER."""
     context = ssl.create_default_context(cadata=root)
     try:
         with socket.create_connection(("127.0.0.1", port), timeout=30) as raw:
             with context.wrap_socket(raw, server_hostname=name) as secured:
-                return secured.getpeercert()
+                return secured.getpeercert(whole)
     except (ssl.SSLError, ConnectionError):
         return None
 
@@ -201,3 +209,70 @@ def test_who_must_show_a_certificate_does_not_stand_in_the_authority_s_way(world
             return None
 
     assert eventually(served, seconds=60, what="a certificate") == {"ok": True}
+
+
+def test_an_authority_may_have_a_certificate_back_early(world, start_edge):
+    """Of several certificates in use, those are renewed at the start that the authority wants back, whatever else it says.
+    Renewal information comes from a stand-in before the real authority (`Suggesting`)."""
+    port, hour = free_port(), timedelta(hours=1)
+    authority, root = world.suggesting(tls_port=port)
+    # They are judged in this order, one after the other: once the last is renewed, the others were kept.
+    domains = ["later.test", "broken.test", "endless.test", "disputed.test", "early.test"]
+    flags = [flag for domain in domains for flag in ("--acme-domain", domain)]
+    edge = world.edge(authority.directory, port, *flags)
+
+    def ids():
+        shown = {domain: certificate(port, domain, root, whole=True) for domain in domains}
+        return {domain: renewal_id(x509.load_der_x509_certificate(der)) for domain, der in shown.items() if der}
+
+    first = eventually(lambda: len(found := ids()) == 5 and found, seconds=120, what="certificates", interval=0.2)
+    assert not authority.asked and all("replaces" not in order for order in authority.orders)
+    edge.stop()
+
+    now = datetime.now(UTC)
+    past = suggestion(now - 2 * hour, now - hour)
+    authority.says = {
+        first["later.test"]: suggestion(now + 999 * hour, now + 1000 * hour),
+        first["broken.test"]: (500, {}, b"{}"),
+        first["endless.test"]: (200, {"Retry-After": str(2**64 - 1)}, b'{"suggestedWindow": "whenever"}'),
+        first["disputed.test"]: past,
+        first["early.test"]: past,
+    }
+    authority.disputed, authority.orders = {first["disputed.test"]}, []
+    edge = start_edge(*world.edge_flags)
+
+    def renewed():
+        found = ids()
+        assert len(found) == 5, "a valid certificate is shown at any time"
+        return {domain for domain in domains if found[domain] != first[domain]}
+
+    eventually(lambda: "early.test" in renewed(), seconds=60, what="a renewed certificate", interval=0.2)
+    assert renewed() == {"disputed.test", "early.test"}
+    assert authority.asked == [first[domain] for domain in domains]
+    placed = [(order["identifiers"][0]["value"], order.get("replaces")) for order in authority.orders]
+    assert placed == [
+        ("disputed.test", first["disputed.test"]), ("disputed.test", None), ("early.test", first["early.test"]),
+    ]
+    assert (orders(edge, "complete"), orders(edge, "failed")) == (2, 0)
+    assert "https://ca.test/why" in edge.process.output
+    assert edge.http.get("/v1/models", headers=HEADERS).json() == {"ok": True}
+
+
+@pytest.mark.full
+def test_what_an_authority_cannot_say_keeps_no_certificate_from_its_renewal(world, start_edge):
+    """The same stand-in answers 500 to each question."""
+    port = free_port()
+    authority, root = world.suggesting(tls_port=port, life=60)
+    edge = world.edge(authority.directory, port, "--acme-domain", "a.test")
+    first = eventually(lambda: certificate(port, "a.test", root), seconds=60, what="a first certificate")
+    edge.stop()
+    authority.otherwise = (500, {"Retry-After": "3600"}, b"{}")
+    start_edge(*world.edge_flags)
+
+    def renewed():
+        shown = certificate(port, "a.test", root)
+        assert shown, "a valid certificate is shown at any time"
+        return shown["serialNumber"] != first["serialNumber"]
+
+    eventually(renewed, seconds=90, what="a renewed certificate", interval=0.2)
+    assert len(authority.asked) == 1

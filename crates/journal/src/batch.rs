@@ -47,10 +47,6 @@ impl Batch {
         self.frames
     }
 
-    pub fn is_empty(&self) -> bool {
-        self.bytes.is_empty()
-    }
-
     /// Empties the batch; its memory stays for the next, unless a long payload made it large.
     pub fn clear(&mut self) {
         self.bytes.clear();

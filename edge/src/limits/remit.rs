@@ -262,8 +262,8 @@ mod tests {
     fn both_charge_at_once_and_every_token_counts_once() {
         let (old, new) = (Registry::default(), Arc::new(Registry::default()));
         charge(&old, 100, NOON);
-        new.restore(old.facts(true));
         let mut tab = Tab::of(&old);
+        new.restore(tab.facts());
         let mut carried = Carried::none(&new);
         for (theirs, ours) in [(10, 5), (-4, 0), (0, 7), (30, 30)] {
             charge(&old, theirs, NOON);
@@ -291,6 +291,35 @@ mod tests {
     }
 
     #[test]
+    fn a_period_that_a_reload_changed_is_charged_with_what_came_since() {
+        let (old, new) = (Registry::default(), Arc::new(Registry::default()));
+        let hourly = Budget::new(1_000, Duration::from_secs(3600));
+        let (router, middleware) = names();
+        let reloaded = |registry: &Registry| registry.budget(&router, &middleware, &hourly, NOON);
+        charge(&old, 100, NOON);
+        let tab = Tab::of(&old);
+        new.restore(tab.facts());
+        hourly.charge(&reloaded(&old).word, NOON, 7);
+        reloaded(&new);
+        Carried::none(&new).note(tab.owed(&old).0, NOON);
+        assert_eq!(hourly.used(reloaded(&new).word.load(Ordering::SeqCst), NOON), 107);
+    }
+
+    #[test]
+    fn whatever_is_owed_is_something() {
+        assert!(Owed::default().is_nothing());
+        let of = |text: &str| serde_json::from_str::<Owed>(text).expect("what is owed");
+        for owed in [
+            r#"{"charges": [{"router": "a", "middleware": "m", "period_ns": 1, "tokens": -1}], "rates": [], "uses": []}"#,
+            r#"{"charges": [], "rates": [{"router": "a", "middleware": "m", "token_ns": 1, "full_at": 1}], "uses": []}"#,
+            r#"{"charges": [], "rates": [], "slots": [], "uses": []}"#,
+            r#"{"charges": [], "rates": [], "uses": [["a", 1]]}"#,
+        ] {
+            assert!(!of(owed).is_nothing(), "{owed}");
+        }
+    }
+
+    #[test]
     fn slots_are_carried_until_they_are_free_or_their_holder_is_gone() {
         let (old, new) = (Registry::default(), Arc::new(Registry::default()));
         let (router, middleware) = names();
@@ -299,6 +328,7 @@ mod tests {
             .map(|_| in_flight::take(&old.slots(&router, &middleware).word, 9).expect("free"))
             .collect();
         let tab = Tab::of(&old);
+        new.restore(tab.facts());
         let mut carried = Carried::none(&new);
         carried.hold(tab.slots());
         let _ours = in_flight::take(&new.slots(&router, &middleware).word, 9).expect("free");

@@ -20,6 +20,7 @@ mod renewal;
 mod schedule;
 mod settings;
 mod store;
+mod wanted;
 
 use std::io;
 use std::sync::{Arc, Weak};

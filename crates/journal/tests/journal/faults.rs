@@ -347,3 +347,39 @@ fn what_was_misread_once_while_it_is_written_is_no_damage() {
         assert_eq!((told.numbers, told.gaps), (vec![0, 1, 2], vec![]), "{what}");
     }
 }
+
+/// A removal that is not synced may be undone by a loss of power; one of nothing costs no sync.
+#[test]
+fn what_is_removed_is_synced_and_nothing_else_is() {
+    let folder = tempfile::tempdir().unwrap();
+    let (faulty, faults) = Faulty::new(folder.path());
+    let segment_bytes_max = 4 << 10;
+    let small = Options {
+        segment_bytes_max,
+        ..options()
+    };
+    written(&Writer::open_on(faulty.clone(), small).unwrap(), 0..100);
+    let mut reader = Reader::open_on(faulty, Cursor::BEGINNING);
+    assert_eq!(read(&mut reader).numbers.len(), 100);
+    for (committed, syncs) in [(Cursor::BEGINNING, 0), (reader.cursor(), 1), (reader.cursor(), 0)] {
+        let before = faults.folder_syncs();
+        let removed = reader.remove_ingested(committed).unwrap();
+        assert_eq!(
+            (faults.folder_syncs() - before, removed.segments > 0),
+            (syncs, syncs > 0)
+        );
+    }
+}
+
+#[test]
+fn what_is_refused_says_why() {
+    for (reason, why) in [
+        (Reason::Stalled, "its disk stalls"),
+        (Reason::Full, "does the aggregator read it?"),
+        (Reason::Disk(std::io::ErrorKind::ReadOnlyFilesystem), "read-only"),
+        (Reason::Unsynced, "did not confirm"),
+    ] {
+        let text = Refused { reason }.to_string();
+        assert!(text.contains("cannot take this one") && text.contains(why), "{text}");
+    }
+}

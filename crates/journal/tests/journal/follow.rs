@@ -104,6 +104,20 @@ fn what_is_longer_than_a_frame_comes_in_parts_that_are_numbered() {
 }
 
 #[test]
+fn a_folder_that_cannot_be_made_is_an_error_with_its_cause() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("file");
+    std::fs::write(&file, "").unwrap();
+    let error = Writer::open(file.join("journal"), options()).expect_err("there is a file in its way");
+    let cause = std::error::Error::source(&error).and_then(|cause| cause.downcast_ref::<std::io::Error>());
+    assert_eq!(
+        cause.map(std::io::Error::kind),
+        Some(std::io::ErrorKind::NotADirectory),
+        "{error}"
+    );
+}
+
+#[test]
 fn a_second_writer_is_kept_out_until_the_first_is_gone() {
     let folder = tempfile::tempdir().unwrap();
     let writer = Writer::open(folder.path(), options()).unwrap();
@@ -221,6 +235,13 @@ fn only_what_is_committed_and_left_is_removed() {
     assert_eq!(segments(folder.path()), all[all.len() - 1..]);
     written(&writer, 200..201);
     assert_eq!(read(&mut reader).numbers, [200]);
+    let begun_later = read(&mut Reader::open(folder.path(), Cursor::BEGINNING));
+    assert_eq!(begun_later.numbers.last(), Some(&200));
+    assert_eq!(
+        begun_later.gaps,
+        [],
+        "what was removed before it began is none of its business"
+    );
 }
 
 #[test]

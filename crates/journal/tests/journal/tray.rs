@@ -11,7 +11,7 @@ use std::time::Duration;
 
 use journal::io::Trayed;
 use journal::{
-    Appended, Cause, Cursor, FRAME_HEAD_BYTES, LossPolicy, Options, Reader, Reason, Refused, SEGMENT_HEAD_BYTES,
+    Appended, Cause, Cursor, Error, FRAME_HEAD_BYTES, LossPolicy, Options, Reader, Reason, Refused, SEGMENT_HEAD_BYTES,
     SyncPolicy, Writer,
 };
 use tempfile::TempDir;
@@ -228,6 +228,15 @@ fn what_is_no_tray_is_no_harm() {
     }
 }
 
+#[test]
+fn what_lies_in_a_tray_that_cannot_be_gone_on_with_is_handed_over() {
+    let left = left_with(5, 20);
+    cut(&tray(left.path()), TRAY_HEAD + 20 * FRAME as u64);
+    assert!(Trayed::open(Faulty::new(left.path()).0).unwrap().is_none());
+    assert!(!tray(left.path()).exists());
+    assert_eq!(told(left.path()).numbers, (0..25).collect::<Vec<_>>());
+}
+
 /// Without its power a machine may keep any part of what was not synced.
 #[test]
 fn a_tray_without_its_segment_is_left_alone() {
@@ -367,6 +376,19 @@ fn a_stalled_disk_holds_nobody_while_there_is_room_and_then_one() {
 }
 
 #[test]
+fn what_comes_while_the_disk_takes_the_rest_stays_until_its_turn() {
+    let folder = tempfile::tempdir().unwrap();
+    let (writer, faults) = faulty(folder.path(), options());
+    let stalled = Stalled::begin(&faults);
+    written(&writer, 0..5);
+    faults.wait_for_stalled(1); // The syncing thread, with what there was.
+    written(&writer, 5..10);
+    drop(stalled);
+    drop(writer);
+    assert_eq!(told(folder.path()).numbers, (0..10).collect::<Vec<_>>());
+}
+
+#[test]
 fn long_batches_and_short_writes_keep_their_order() {
     let folder = tempfile::tempdir().unwrap();
     let (writer, faults) = faulty(folder.path(), options());
@@ -447,4 +469,18 @@ fn nothing_of_what_passed_stays_behind_in_it() {
             .iter()
             .all(|byte| *byte == 0)
     });
+}
+
+/// Records may lie in it: a reader that took it for none would pass them over.
+#[test]
+fn a_tray_that_cannot_be_read_is_an_error() {
+    let folder = tempfile::tempdir().unwrap();
+    written(&Writer::open(folder.path(), options()).unwrap(), 0..3);
+    fs::create_dir(tray(folder.path())).unwrap();
+    let mut reader = Reader::open(folder.path(), Cursor::BEGINNING);
+    let error = std::iter::repeat_with(|| reader.next_step().err())
+        .take(5)
+        .flatten()
+        .next();
+    assert!(matches!(error, Some(Error::Io { .. })), "{error:?}");
 }

@@ -238,6 +238,18 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
+    async fn a_further_slot_goes_to_who_waits_and_one_less_is_taken_from_nobody() {
+        let (gate, a) = (gate(1, 10, 10_000), key("a"));
+        let first = gate.acquire(&a, 1).await.expect("a free slot");
+        let (second, ()) = tokio::join!(gate.acquire(&a, 1), async { gate.resize(2) });
+        gate.resize(1);
+        drop(first);
+        assert!(gate.take_free(&a, 1).is_none(), "it is held");
+        drop(second.expect("a further slot"));
+        assert!(gate.take_free(&a, 1).is_some());
+    }
+
+    #[tokio::test(start_paused = true)]
     async fn waiting_is_bounded_in_number_and_in_time() {
         let gate = gate(1, 1, 50);
         let held = gate.acquire(&key("a"), 1).await.expect("a free slot");

@@ -7,9 +7,9 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
-use http::header::{CONNECTION, HOST};
+use http::header::{CONNECTION, HOST, RETRY_AFTER};
 use http::uri::PathAndQuery;
-use http::{HeaderValue, Request, Uri};
+use http::{HeaderMap, HeaderValue, Request, Uri};
 use http_body_util::{BodyExt as _, Limited};
 use hyper_util::rt::TokioIo;
 use instant_acme::{BodyWrapper, BytesResponse, Error, HttpClient};
@@ -27,6 +27,9 @@ const REQUEST_MAX: Duration = Duration::from_secs(60);
 
 /// A chain of certificates is a few KiB.
 const ANSWER_BYTES_MAX: usize = 1 << 20;
+
+/// The longest wait that an authority can ask for.
+const RETRY_AFTER_MAX_SECONDS: u64 = 24 * 3600;
 
 pub(super) struct Directory {
     tls: TlsConnector,
@@ -88,11 +91,12 @@ async fn exchange(tls: &TlsConnector, mut request: Request<BodyWrapper<Bytes>>) 
         .headers_mut()
         .insert(CONNECTION, HeaderValue::from_static("close"));
     let answer = async move {
-        let (head, body) = sender.send_request(request).await.map_err(other)?.into_parts();
+        let (mut head, body) = sender.send_request(request).await.map_err(other)?.into_parts();
         let body = Limited::new(body, ANSWER_BYTES_MAX)
             .collect()
             .await
             .map_err(Error::Other)?;
+        bound_retry_after(&mut head.headers);
         Ok(BytesResponse {
             parts: head,
             body: Box::new(body.to_bytes()),
@@ -109,6 +113,38 @@ async fn exchange(tls: &TlsConnector, mut request: Request<BodyWrapper<Bytes>>) 
     }
 }
 
+/// The library adds what is asked for to the time, and ends its thread where no clock counts so far.
+fn bound_retry_after(headers: &mut HeaderMap) {
+    let asked = headers.get(RETRY_AFTER).and_then(|value| value.to_str().ok());
+    let seconds = asked.and_then(|value| value.trim().parse::<u64>().ok());
+    if seconds.is_some_and(|seconds| seconds > RETRY_AFTER_MAX_SECONDS) {
+        headers.insert(RETRY_AFTER, HeaderValue::from(RETRY_AFTER_MAX_SECONDS));
+    }
+}
+
 fn other(error: impl Into<Box<dyn std::error::Error + Send + Sync>>) -> Error {
     Error::Other(error.into())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn nobody_is_asked_to_wait_longer_than_a_day() {
+        for (asked, expected) in [
+            ("0", "0"),
+            ("86400", "86400"),
+            ("86401", "86400"),
+            (" 18446744073709551615", "86400"),
+            ("Fri, 31 Dec 9999 23:59:59 GMT", "Fri, 31 Dec 9999 23:59:59 GMT"),
+        ] {
+            let mut headers = HeaderMap::from_iter([(RETRY_AFTER, HeaderValue::from_static(asked))]);
+            bound_retry_after(&mut headers);
+            assert_eq!(headers[RETRY_AFTER], expected, "{asked}");
+        }
+        let mut none = HeaderMap::new();
+        bound_retry_after(&mut none);
+        assert!(none.is_empty());
+    }
 }

@@ -5,8 +5,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use instant_acme::{
-    Account, AccountCredentials, AuthorizationStatus, ChallengeType, Error, ExternalAccountKey, Identifier, NewAccount,
-    NewOrder, Order, OrderStatus, RetryPolicy,
+    Account, AccountCredentials, AuthorizationStatus, CertificateIdentifier, ChallengeType, Error, ExternalAccountKey,
+    Identifier, NewAccount, NewOrder, Order, OrderStatus, RetryPolicy,
 };
 use zeroize::Zeroizing;
 
@@ -135,17 +135,18 @@ pub(super) async fn account(settings: &AcmeSettings, store: &Store) -> Result<Ac
     Ok(account)
 }
 
+/// For a refused order, and for one that nothing came of.
+const ORDER: &str = "Check that the authority issues for these names.";
+
 /// Proves every name and takes what is issued.
 pub(super) async fn place(
     account: &Account,
     names: &[String],
+    replaced: Option<CertificateIdentifier<'_>>,
     kind: ChallengeKind,
     challenges: &Arc<Challenges>,
 ) -> Result<Ordered, Failed> {
-    const ORDER: &str = "Check that the authority issues for these names.";
-    let identifiers: Vec<_> = names.iter().cloned().map(Identifier::Dns).collect();
-    let ordered = account.new_order(&NewOrder::new(&identifiers)).await;
-    let mut order = ordered.map_err(Failed::at("placing the order", ORDER))?;
+    let mut order = new_order(account, names, replaced).await?;
     let open = prove(&mut order, kind, challenges).await?;
     let looked = order.poll_ready(&POLLS).await;
     let is_ready = matches!(looked, Ok(OrderStatus::Ready | OrderStatus::Valid));
@@ -158,6 +159,27 @@ pub(super) async fn place(
     let chain = order.poll_certificate(&POLLS).await;
     let chain = chain.map_err(Failed::at("fetching the certificate", "It is tried again."))?;
     Ok(Ordered { key, chain })
+}
+
+/// Says what is replaced to authorities that want to know, for they spare such orders some of their limits (RFC 9773, 5).
+/// Where they do not agree, as to what another account ordered, it is an order as any other.
+async fn new_order(
+    account: &Account,
+    names: &[String],
+    replaced: Option<CertificateIdentifier<'_>>,
+) -> Result<Order, Failed> {
+    let identifiers: Vec<_> = names.iter().cloned().map(Identifier::Dns).collect();
+    let refused = |error| Failed::at("placing the order", ORDER)(error);
+    if let Some(replaced) = replaced {
+        let order = NewOrder::new(&identifiers).replaces(replaced);
+        match account.new_order(&order).await.map_err(refused) {
+            Err(failed) if failed.kind == FailedKind::Other => {
+                tracing::debug!("what the order replaces was not agreed on: {failed}");
+            }
+            known => return known,
+        }
+    }
+    account.new_order(&NewOrder::new(&identifiers)).await.map_err(refused)
 }
 
 /// Answers for every name that was not proven lately, for as long as what is returned lives.
@@ -238,7 +260,7 @@ fn described(error: &Error) -> String {
 }
 
 /// What comes from outside, in one line of bounded length.
-fn plain(text: &str) -> String {
+pub(super) fn plain(text: &str) -> String {
     let text: String = text
         .chars()
         .take(DETAIL_CHARACTERS_MAX)
