@@ -8,6 +8,7 @@ READER = "edge/src/carrier/forward/reply.rs"
 REPLY = "edge/src/carrier/forward/reply/head.rs"
 STATED = "edge/src/carrier/forward/reply/stated.rs"
 OUTGOING = "edge/src/carrier/forward/outgoing.rs"
+HTTP_2 = "edge/src/carrier/forward/http2.rs"
 REWRITE = "edge/src/rewrite.rs"
 EXCHANGE = "edge/src/exchange.rs"
 TARGET = "crates/keymap/src/target.rs"
@@ -160,6 +161,14 @@ DEFENCES = [
             ("edge/src/carrier/forward/outgoing.rs", "!stays && !keys.repeats(name, value)", "!stays")),
     defence("HTTP/2: the host is the authority", FRAMES,
             ("edge/src/exchange.rs", "!head::names_one_host(&target, head.headers)", "false")),
+    defence("HTTP/2: streams are bounded", ("tls", "frames::beyond_the_bound_on_streams"),
+            (HTTP_2, "Some(STREAMS_MAX)", "None")),
+    defence("HTTP/2: what is gathered of a head is bounded", ("tls", "frames::floods_end"),
+            (HTTP_2, "u32::try_from(bounds.bytes_max).unwrap_or(u32::MAX)", "u32::MAX")),
+    defence("HTTP/2: who takes nothing is let go", ("tls", "frames::an_answer_that_nobody_takes"),
+            (HTTP_2, "Patient(plane.timeouts.client)", "Patient(Duration::from_secs(3600))")),
+    defence("HTTP/2: a stream is watched to the last byte of its answer", ("tls", "frames::an_answer_that_nobody_takes"),
+            ("edge/src/carrier/forward/http2/said.rs", "self.taken.poll_all(cx).is_ready()", "true")),
     defence("HTTP/2: a body's rate", ("tls", "frames::a_body_that_trickles"),
             ("edge/src/carrier/forward/pace.rs", "self.bytes < bytes_min(window)", "false")),
 ]

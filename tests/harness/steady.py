@@ -10,7 +10,8 @@ LARGE_PIECES = 128
 
 
 class Steady:
-    """`/large` is 8 MiB, everything else two bytes. Bodies are read to their end."""
+    """`/large` is 8 MiB, everything else two bytes. Bodies are read to their end, but those of `/stuck`; neither that nor
+    `/held` is answered."""
 
     def __init__(self):
         self.child = subprocess.Popen([sys.executable, __file__], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
@@ -28,9 +29,19 @@ async def serve(reader, writer):
     try:
         while True:
             head = (await reader.readuntil(b"\r\n\r\n")).lower()
+            if b" /stuck" in head:
+                await asyncio.Event().wait()
+            if b" /held" in head:
+                while await reader.read(len(PIECE)):
+                    pass
+                return
             for line in head.split(b"\r\n"):
                 if line.startswith(b"content-length: "):
                     await reader.readexactly(int(line[16:]))
+            if b"\r\ntransfer-encoding: chunked" in head:
+                while size := int(await reader.readuntil(b"\r\n"), 16):
+                    await reader.readexactly(size + 2)
+                await reader.readexactly(2)
             if b" /large" not in head:
                 writer.write(b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok")
                 continue

@@ -360,8 +360,10 @@ mod tests {
         new.restore(old.facts(true));
         let tab = Tab::of(&old);
         assert_eq!((take(&old), take(&old), take(&new)), (8, 7, 8));
-        Carried::none(&new).note(tab.owed(&old).0, NOON);
+        let (owed, tab) = tab.owed(&old);
+        Carried::none(&new).note(owed, NOON);
         assert_eq!(take(&new), 6);
+        assert!(tab.owed(&old).0.is_nothing(), "once");
     }
 
     #[test]

@@ -215,3 +215,159 @@ fn refused_by(rate: &Rate, empty: Empty, standing: &mut Standing) -> Over {
     standing.refused(empty.token_in);
     Over::Rate
 }
+
+#[cfg(test)]
+pub(crate) mod tests {
+    use std::path::Path;
+
+    use http::{HeaderMap, HeaderValue, header};
+    use keymap::{Compiler, Credential, Decision, Model, Request};
+
+    use super::*;
+
+    const NOW: Instant64 = Instant64(20_000 * 86_400 * 1_000_000_000);
+
+    /// The route of a mapping whose one router has these middlewares, as YAML.
+    pub(crate) fn route(middlewares: &str) -> Arc<Route> {
+        let names: Vec<&str> = middlewares
+            .lines()
+            .filter_map(|line| line.trim().split_once(':'))
+            .map(|(name, _)| name)
+            .collect();
+        let text = format!(
+            "http:\n  routers:\n    r:\n      rule: Key(`k`)\n      service: noop@internal\n      middlewares: [{}]\n  \
+             middlewares:\n{middlewares}",
+            names.join(", ")
+        );
+        let (mapping, problems) = keymap::check(Path::new("a.yml"), &text);
+        let mut compiler = Compiler::new(None);
+        compiler.set(
+            "a.yml",
+            Some(Arc::new(mapping.unwrap_or_else(|| panic!("{problems:?}")))),
+        );
+        let headers = HeaderMap::from_iter([(header::AUTHORIZATION, HeaderValue::from_static("Bearer k"))]);
+        let credential = Credential::from_headers(&headers).expect("one");
+        let request = Request {
+            credential: credential.as_ref(),
+            method: "GET",
+            host: "h",
+            path: "/",
+            query: None,
+            headers: &headers,
+            client_ip: [127, 0, 0, 1].into(),
+            entry_point: None,
+            model: Model::Unread,
+        };
+        match compiler.table().0.decide(&request) {
+            Decision::Forward(route) => route,
+            other => panic!("{other:?}"),
+        }
+    }
+
+    fn limits(middlewares: &[&str]) -> Limits {
+        let lines = middlewares.iter().enumerate();
+        let text: String = lines.map(|(at, limit)| format!("    m{at}: {{ {limit} }}\n")).collect();
+        Limits::of(&route(&text), &Registry::default(), NOW)
+    }
+
+    fn taken(limits: &Limits) -> Result<Taken, Over> {
+        limits.take(NOW, &mut Standing::default())
+    }
+
+    const VALID: &str = "validity: { notBefore: 2026-01-01 }";
+    const RATE: &str = "rateLimit: { average: 1, period: 1h, burst: 1 }";
+    const SLOT: &str = "inFlightReq: { amount: 1 }";
+    const TOKENS: &str = "tokenLimit: { amount: 10, period: 1h }";
+    const MODELS: &str = "models: { allow: [a] }";
+
+    #[test]
+    fn what_a_router_has_is_what_is_kept_of_it() {
+        for (has, is_open, counts_tokens, models) in [
+            (&[][..], true, false, 0),
+            (&["addPrefix: { prefix: /a }"], true, false, 0),
+            (&["rateLimit: { average: 0 }"], true, false, 0),
+            (&[MODELS], true, false, 1),
+            (&[VALID], false, false, 0),
+            (&[RATE], false, false, 0),
+            (&[SLOT], false, false, 0),
+            (&[TOKENS], false, true, 0),
+            (&[VALID, RATE, SLOT, TOKENS, MODELS], false, true, 1),
+        ] {
+            let limits = limits(has);
+            let found = (limits.is_open(), limits.counts_tokens(), limits.models().len());
+            assert_eq!(found, (is_open, counts_tokens, models), "{has:?}");
+        }
+    }
+
+    #[test]
+    fn a_key_is_refused_outside_its_time() {
+        for (limit, expected) in [
+            (VALID, Ok(())),
+            ("validity: { notAfter: 2020-01-01 }", Err(Over::Validity)),
+            ("validity: { notBefore: 9000-01-01 }", Err(Over::Validity)),
+        ] {
+            assert_eq!(
+                limits(&[limit]).look(NOW, &mut Standing::default()),
+                expected,
+                "{limit}"
+            );
+        }
+    }
+
+    #[test]
+    fn what_is_taken_of_one_limit_is_put_back_where_another_refuses() {
+        let limits = limits(&[SLOT, RATE, "rateLimit: { average: 2, period: 1h, burst: 2 }"]);
+        let mut first = taken(&limits).expect("free");
+        assert_eq!(
+            taken(&limits).err(),
+            Some(Over::Rate),
+            "it is looked at before a slot is taken"
+        );
+        let left = |limits: &Limits| {
+            limits
+                .rates
+                .iter()
+                .map(|(rate, entry)| rate.now(&entry.word, NOW).left)
+                .sum::<u64>()
+        };
+        assert_eq!(left(&limits), 1);
+        first.free_slots();
+        limits.put_back(first, NOW);
+        assert_eq!(left(&limits), 3);
+        let mut again = taken(&limits).expect("as before");
+        again.free_slots();
+        assert_eq!(limits.slots[0].1.word.load(std::sync::atomic::Ordering::SeqCst), 0);
+    }
+
+    #[test]
+    fn a_slot_is_free_as_soon_as_it_is_freed() {
+        let limits = limits(&[SLOT]);
+        let mut standing = Standing::default();
+        let mut first = taken(&limits).expect("free");
+        assert_eq!(limits.take(NOW, &mut standing).err(), Some(Over::Slots));
+        let mut headers = Vec::new();
+        standing.each(|name, value| headers.push((name, value.to_vec())));
+        assert!(headers.contains(&("retry-after", b"1".to_vec())), "{headers:?}");
+        first.free_slots();
+        assert!(taken(&limits).is_ok());
+    }
+
+    #[test]
+    fn tokens_are_charged_as_they_are_counted_until_none_is_left() {
+        for (count, left) in [("input", 7), ("output", 8), ("total", 5)] {
+            let limit = format!("tokenLimit: {{ amount: 10, period: 1h, count: {count} }}");
+            let limits = limits(&[&limit]);
+            let tokens = Tokens { input: 3, output: 2 };
+            limits.charge(tokens, NOW);
+            let mut standing = Standing::default();
+            assert_eq!(limits.look(NOW, &mut standing), Ok(()));
+            assert_eq!(
+                standing.tokens.map(|shown| (shown.limit, shown.remaining)),
+                Some((10, left)),
+                "{count}"
+            );
+            (0..4).for_each(|_| limits.charge(tokens, NOW));
+            assert_eq!(limits.look(NOW, &mut standing), Err(Over::Budget), "{count}");
+        }
+    }
+}

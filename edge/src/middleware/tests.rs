@@ -1,47 +1,9 @@
-use std::path::Path;
 use std::sync::Arc;
 
-use keymap::{Compiler, Credential, Decision, Model, Request};
 use proptest::prelude::*;
 
 use super::*;
-
-/// The route of a mapping whose one router has these middlewares, as YAML.
-fn route(middlewares: &str) -> Arc<Route> {
-    let names: Vec<&str> = middlewares
-        .lines()
-        .filter_map(|line| line.trim().split_once(':'))
-        .map(|(name, _)| name)
-        .collect();
-    let text = format!(
-        "http:\n  routers:\n    r:\n      rule: Key(`k`)\n      service: noop@internal\n      middlewares: [{}]\n  \
-         middlewares:\n{middlewares}",
-        names.join(", ")
-    );
-    let (mapping, problems) = keymap::check(Path::new("a.yml"), &text);
-    let mut compiler = Compiler::new(None);
-    compiler.set(
-        "a.yml",
-        Some(Arc::new(mapping.unwrap_or_else(|| panic!("{problems:?}")))),
-    );
-    let headers = HeaderMap::from_iter([(header::AUTHORIZATION, HeaderValue::from_static("Bearer k"))]);
-    let credential = Credential::from_headers(&headers).expect("one");
-    let request = Request {
-        credential: credential.as_ref(),
-        method: "GET",
-        host: "h",
-        path: "/",
-        query: None,
-        headers: &headers,
-        client_ip: [127, 0, 0, 1].into(),
-        entry_point: None,
-        model: Model::Unread,
-    };
-    match compiler.table().0.decide(&request) {
-        Decision::Forward(route) => route,
-        other => panic!("{other:?}"),
-    }
-}
+use crate::limits::set::tests::route;
 
 fn applied(route: &Route, target: &str) -> Result<Target, Refusal> {
     let target = Target::parse(target.as_bytes()).map_err(Refusal::BadTarget)?;

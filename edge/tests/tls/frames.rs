@@ -3,7 +3,7 @@
 //! `frames.txt` is read as the tables of `edge/corpus.rs` are: a line `HEADERS` or `HEADERS end` and its fields, or `DATA`
 //! or `DATA end` and its bytes, for stream 1. Floods stand here.
 
-use std::io::{self, Read, Write};
+use std::io::{self, ErrorKind, Read, Write};
 use std::time::{Duration, Instant};
 
 use edge::Timeouts;
@@ -87,12 +87,16 @@ impl Wire {
         Ok(())
     }
 
-    /// What becomes of a stream: a status, `reset`, or the connection's end.
+    /// What becomes of a stream: a status, `reset`, or the connection's end; `nothing` where that does not come.
     fn outcome(&mut self, stream: u32) -> String {
         loop {
             let mut head = [0; 9];
-            if self.0.stream.read_exact(&mut head).is_err() {
-                return "closed".to_owned();
+            match self.0.stream.read_exact(&mut head) {
+                Ok(()) => {}
+                Err(error) if matches!(error.kind(), ErrorKind::WouldBlock | ErrorKind::TimedOut) => {
+                    return "nothing".to_owned();
+                }
+                Err(_) => return "closed".to_owned(),
             }
             let length = u32::from_be_bytes([0, head[0], head[1], head[2]]);
             let mut payload = vec![0; usize::try_from(length).expect("a length")];
@@ -316,6 +320,46 @@ fn floods_end_the_connection() {
     let mut wire = stage.connect();
     wire.headers(1, END_STREAM, &block(&GET)).expect("sent");
     assert_eq!(wire.outcome(1), "200");
+}
+
+#[test]
+fn beyond_the_bound_on_streams_there_is_none() {
+    let stage = Stage::new(Timeouts::default());
+    let mut wire = stage.connect();
+    let mut fields = GET.to_vec();
+    fields[0].1 = b"POST";
+    // Each waits for its body.
+    for at in 0..=100 {
+        wire.headers(2 * at + 1, 0, &block(&fields)).expect("sent");
+    }
+    assert_eq!(wire.outcome(201), "reset");
+    wire.send(RESET, 0, 1, &8_u32.to_be_bytes()).expect("sent");
+    wire.headers(203, END_STREAM, &block(&GET)).expect("sent");
+    assert_eq!(wire.outcome(203), "200");
+}
+
+/// However well its client answers pings.
+#[test]
+fn an_answer_that_nobody_takes_is_let_go() {
+    const INITIAL_WINDOW_SIZE: [u8; 2] = [0, 4];
+    let stage = Stage::new(Timeouts {
+        client: Duration::from_millis(400),
+        ..Timeouts::default()
+    });
+    let mut wire = stage.connect();
+    let window = |wire: &mut Wire, bytes: u32| {
+        let setting = [&INITIAL_WINDOW_SIZE[..], &bytes.to_be_bytes()].concat();
+        wire.send(SETTINGS, 0, 0, &setting).expect("sent");
+    };
+    window(&mut wire, 1);
+    wire.headers(1, END_STREAM, &block(&GET)).expect("sent");
+    assert_eq!(wire.outcome(1), "200");
+    let begun = Instant::now();
+    assert_eq!(wire.outcome(1), "reset");
+    assert!(begun.elapsed() >= Duration::from_millis(300) && begun.elapsed() < PATIENCE);
+    window(&mut wire, 65_535);
+    wire.headers(3, END_STREAM, &block(&GET)).expect("sent");
+    assert_eq!(wire.outcome(3), "200");
 }
 
 #[test]

@@ -211,6 +211,21 @@ fn a_stalled_disk_holds_one_thread_and_no_other() {
     }
 }
 
+/// The pause proves nothing where it is too short, and never fails what is right.
+#[test]
+fn what_is_synced_is_not_synced_again_and_again() {
+    let folder = tempfile::tempdir().unwrap();
+    let (faulty, faults) = Faulty::new(folder.path());
+    let sync = SyncPolicy::Interval(Duration::from_millis(1));
+    let writer = Writer::open_on(faulty, Options { sync, ..options() }).unwrap();
+    for count in 1..=2 {
+        written(&writer, count..count + 1);
+        faults.wait_for_syncs(|syncs| syncs.len() as u64 >= count);
+        std::thread::sleep(Duration::from_millis(50));
+        assert_eq!(faults.wait_for_syncs(|_| true), vec![(1, true); count as usize]);
+    }
+}
+
 #[test]
 fn after_a_failed_sync_its_file_is_never_used_again() {
     let folder = tempfile::tempdir().unwrap();
@@ -242,6 +257,10 @@ fn after_a_failed_sync_its_file_is_never_used_again() {
     assert!(
         first.offset <= fifth && first.offset + first.length >= fifth + 140,
         "{first:?}"
+    );
+    assert!(
+        first.offset + first.length <= 144 + 9 * 140,
+        "no more than there was: {first:?}"
     );
 }
 
@@ -382,4 +401,19 @@ fn what_is_refused_says_why() {
         let text = Refused { reason }.to_string();
         assert!(text.contains("cannot take this one") && text.contains(why), "{text}");
     }
+}
+
+/// As every signal does that comes while a call waits.
+#[test]
+fn what_a_signal_interrupts_is_taken_up_again() {
+    let folder = tempfile::tempdir().unwrap();
+    let (faulty, faults) = Faulty::new(folder.path());
+    let writer = Writer::open_on(faulty.clone(), options()).unwrap();
+    faults.interrupt(3);
+    written(&writer, 0..3);
+    assert_eq!(faults.interruptions_left(), 0);
+    let mut reader = Reader::open_on(faulty, Cursor::BEGINNING);
+    faults.interrupt(3);
+    assert_eq!(read(&mut reader).numbers, [0, 1, 2]);
+    assert_eq!(faults.interruptions_left(), 0);
 }

@@ -23,6 +23,8 @@ struct State {
     waiting: usize,
     /// The byte at this place of a file is wrong the next time that a reader sees it.
     misread: Option<u64>,
+    /// So many calls are interrupted by a signal.
+    interrupted: usize,
     /// Each sync of a segment: its file's number among all that were opened, and whether it was let through.
     syncs: Vec<(usize, bool)>,
     folder_syncs: usize,
@@ -45,6 +47,14 @@ impl Faults {
     pub(crate) fn stall(&self, stalled: bool) {
         self.state.lock().unwrap().stalled = stalled;
         self.changed.notify_all();
+    }
+
+    pub(crate) fn interrupt(&self, calls: usize) {
+        self.state.lock().unwrap().interrupted = calls;
+    }
+
+    pub(crate) fn interruptions_left(&self) -> usize {
+        self.state.lock().unwrap().interrupted
     }
 
     pub(crate) fn misread(&self, at: u64) {
@@ -72,6 +82,18 @@ impl Faults {
 pub(crate) struct Faulty {
     disk: Disk,
     faults: Arc<Faults>,
+}
+
+impl State {
+    fn interrupt(&mut self) -> io::Result<()> {
+        match self.interrupted.checked_sub(1) {
+            None => Ok(()),
+            Some(left) => {
+                self.interrupted = left;
+                Err(io::ErrorKind::Interrupted.into())
+            }
+        }
+    }
 }
 
 impl Faulty {
@@ -146,6 +168,7 @@ impl SegmentFile for FaultyFile {
             state = self.faults.changed.wait_while(state, |state| state.stalled).unwrap();
             state.waiting -= 1;
         }
+        state.interrupt()?;
         let mut count = bytes.len();
         if state.short > 0 {
             count = count.min(state.short);
@@ -161,8 +184,9 @@ impl SegmentFile for FaultyFile {
     }
 
     fn read_at(&self, into: &mut [u8], offset: u64) -> io::Result<usize> {
-        let count = self.file.read_at(into, offset)?;
         let mut state = self.faults.state.lock().unwrap();
+        state.interrupt()?;
+        let count = self.file.read_at(into, offset)?;
         let at = state
             .misread
             .and_then(|at| at.checked_sub(offset))

@@ -104,6 +104,13 @@ fn what_is_longer_than_a_frame_comes_in_parts_that_are_numbered() {
 }
 
 #[test]
+fn a_writer_that_is_given_nothing_makes_no_segment() {
+    let folder = tempfile::tempdir().unwrap();
+    drop(Writer::open(folder.path(), options()).unwrap());
+    assert!(segments(folder.path()).is_empty());
+}
+
+#[test]
 fn a_folder_that_cannot_be_made_is_an_error_with_its_cause() {
     let folder = tempfile::tempdir().unwrap();
     let file = folder.path().join("file");

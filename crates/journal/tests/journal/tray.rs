@@ -389,6 +389,19 @@ fn what_comes_while_the_disk_takes_the_rest_stays_until_its_turn() {
 }
 
 #[test]
+fn what_a_signal_interrupts_is_handed_over_all_the_same() {
+    let folder = tempfile::tempdir().unwrap();
+    let (writer, faults) = faulty(folder.path(), options());
+    written(&writer, 0..5);
+    faults.interrupt(3);
+    written(&writer, 5..10);
+    drop(writer);
+    assert_eq!(faults.interruptions_left(), 0);
+    assert!(!tray(folder.path()).exists(), "all of it is in the segment");
+    assert_eq!(told(folder.path()).numbers, (0..10).collect::<Vec<_>>());
+}
+
+#[test]
 fn long_batches_and_short_writes_keep_their_order() {
     let folder = tempfile::tempdir().unwrap();
     let (writer, faults) = faulty(folder.path(), options());

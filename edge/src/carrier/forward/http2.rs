@@ -9,10 +9,12 @@
 //! client of HTTP/1.1 holds for a stream, because it is the same code: bounds, waiting, retries, comments, the end of one
 //! who leaves. It costs a copy and a second parse, which clients of HTTP/1.1 do not pay.
 //!
-//! Owned here: the connection, how many streams it has, and when it ends. What a stream says is [`said`]'s.
+//! Owned here: the connection, how many streams it has, and when it ends. What a stream says is [`said`]'s, and
+//! whether its answer is taken [`taken`]'s.
 
 mod begun;
 mod said;
+mod taken;
 
 use std::net::SocketAddr;
 use std::pin::{Pin, pin};
@@ -25,7 +27,7 @@ use hyper::body::Incoming;
 use hyper::server::conn::http2::Builder;
 use hyper::service::service_fn;
 use hyper::{Request, Response};
-use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
+use hyper_util::rt::{TokioIo, TokioTimer};
 use tokio::task::JoinHandle;
 use tokio::time::Instant;
 
@@ -33,6 +35,7 @@ use super::{Forwarder, session};
 use crate::tls::Wire;
 pub(super) use begun::is_begun;
 use said::Answer;
+use taken::Patient;
 
 /// At a time, of one connection. An SDK's pool opens another beyond it.
 const STREAMS_MAX: u32 = 100;
@@ -74,11 +77,11 @@ async fn serve_streams(forwarder: Arc<Forwarder>, stream: Wire, unread: Bytes, a
     let Some(begun) = begun::read(stream, unread, plane.timeouts.head).await else {
         return;
     };
-    let mut builder = Builder::new(TokioExecutor::new());
+    let mut builder = Builder::new(Patient(plane.timeouts.client));
     builder
         .timer(TokioTimer::new())
         .auto_date_header(false)
-        .max_concurrent_streams(STREAMS_MAX)
+        .max_concurrent_streams(Some(STREAMS_MAX))
         .max_header_list_size(u32::try_from(bounds.bytes_max).unwrap_or(u32::MAX))
         .initial_stream_window_size(STREAM_WINDOW_BYTES)
         .initial_connection_window_size(WINDOW_BYTES)

@@ -243,6 +243,7 @@ mod tests {
         let first = gate.acquire(&a, 1).await.expect("a free slot");
         let (second, ()) = tokio::join!(gate.acquire(&a, 1), async { gate.resize(2) });
         gate.resize(1);
+        assert!(first.is_of(&gate) && !first.is_of(&self::gate(1, 10, 10_000)));
         drop(first);
         assert!(gate.take_free(&a, 1).is_none(), "it is held");
         drop(second.expect("a further slot"));

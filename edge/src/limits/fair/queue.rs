@@ -224,8 +224,16 @@ mod tests {
             queue.join(&plain, 1);
             queue.join(&gold, 3);
         }
-        let gold = served(&mut queue, 100).iter().filter(|key| *key == "gold").count();
-        assert!((73..=77).contains(&gold), "{gold} of 100");
+        let first = served(&mut queue, 100).iter().filter(|key| *key == "gold").count();
+        assert!((73..=77).contains(&first), "{first} of 100");
+        for weight in [1, 3] {
+            let served = Queue::new(1).served_at_once(&gold, weight);
+            assert_eq!(
+                served.charged,
+                USUAL_NS / u64::from(weight),
+                "also of one that did not wait"
+            );
+        }
     }
 
     #[test]
@@ -271,6 +279,31 @@ mod tests {
     }
 
     #[test]
+    fn what_a_key_holds_counts_for_as_long_as_anybody_is_served() {
+        let mut queue = Queue::new(10);
+        let (busy, other): (Arc<str>, Arc<str>) = ("busy".into(), "other".into());
+        let _held: Vec<_> = (0..3).map(|_| queue.served_at_once(&busy, 1)).collect();
+        let brief = queue.served_at_once(&other, 1);
+        queue.ended(&brief, 1);
+        queue.join(&busy, 1);
+        queue.join(&other, 1);
+        assert_eq!(served(&mut queue, 2), ["other", "busy"]);
+    }
+
+    #[test]
+    fn the_guess_follows_what_requests_held_of_late() {
+        let (mut queue, key) = (Queue::new(1), Arc::from("key"));
+        for (held, count) in [(10 * SECOND, 50), (SECOND, 50)] {
+            for _ in 0..count {
+                let serving = queue.served_at_once(&key, 1);
+                queue.ended(&serving, held);
+            }
+            let guess = queue.served_at_once(&key, 1).charged;
+            assert!(guess.abs_diff(held) < held / 20, "{guess} of {held}");
+        }
+    }
+
+    #[test]
     fn a_full_queue_turns_away_the_longest_line_s_last() {
         let mut queue = Queue::new(4);
         let (abuser, other): (Arc<str>, Arc<str>) = ("abuser".into(), "other".into());
@@ -283,6 +316,16 @@ mod tests {
             Joined::TurnedAway,
             "two and two: nobody has more"
         );
+    }
+
+    #[test]
+    fn who_would_have_as_many_waiting_as_the_longest_line_turns_nobody_away() {
+        let mut queue = Queue::new(3);
+        let (one, two): (Arc<str>, Arc<str>) = ("one".into(), "two".into());
+        for key in [&one, &one, &two] {
+            assert!(matches!(queue.join(key, 1), Joined::Waits(_)));
+        }
+        assert_eq!(queue.join(&two, 1), Joined::TurnedAway);
     }
 
     #[test]

@@ -167,8 +167,13 @@ fn when_a_key_was_used_last_is_remembered_for_ninety_days() {
     let (registry, (router, _)) = (Registry::default(), names());
     registry.last_use(&router).touch(NOW);
     assert_eq!(registry.uses(), HashMap::from([(router, NOW.unix_seconds())]));
+    let held = registry.last_use(&"held".into());
+    held.touch(NOW);
     registry.sweep(Instant64(NOW.0 + (USE_KEPT_SECONDS - 1) * SECOND));
-    assert_eq!(registry.uses().len(), 1);
+    assert_eq!(registry.uses().len(), 2);
+    registry.sweep(Instant64(NOW.0 + USE_KEPT_SECONDS * SECOND));
+    assert_eq!(registry.uses().len(), 1, "of a router that is there, for ever");
+    drop(held);
     registry.sweep(Instant64(NOW.0 + USE_KEPT_SECONDS * SECOND));
     assert!(registry.uses().is_empty());
 }

@@ -4,15 +4,16 @@
 //! and are refused by who reads them there.
 
 use std::pin::Pin;
+use std::sync::Arc;
 use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
-use bytes::Bytes;
 use http::header::{CONNECTION, CONTENT_LENGTH, COOKIE, HOST, HeaderName, TRAILER, TRANSFER_ENCODING};
 use http::{HeaderMap, HeaderValue, Method, Request, Response, Uri, Version};
 use hyper::body::{Body, Frame, Incoming, SizeHint};
 use tokio::time::Sleep;
 
+use super::taken::{Piece, Taken};
 use super::{Here, Pipe};
 
 /// A server's own, and what the edge adds.
@@ -71,6 +72,9 @@ pub(super) fn as_http_2(answer: Response<Incoming>, held: (Pipe, Here)) -> Respo
     head.version = Version::HTTP_2;
     let answer = Answer {
         body,
+        taken: Taken::of_this_stream(),
+        has_begun: false,
+        end: None,
         broken: None,
         _held: held,
     };
@@ -80,31 +84,56 @@ pub(super) fn as_http_2(answer: Response<Incoming>, held: (Pipe, Here)) -> Respo
 /// An answer's body. Where it breaks off, the stream is reset a moment later.
 pub(super) struct Answer {
     body: Incoming,
+    taken: Arc<Taken>,
+    has_begun: bool,
+    /// With trailers, or nothing. It waits until the rest is taken: behind it nobody watches over the stream.
+    end: Option<Option<HeaderMap>>,
     broken: Option<Box<(hyper::Error, Pin<Box<Sleep>>)>>,
     _held: (Pipe, Here),
 }
 
+impl Answer {
+    fn poll_end(&mut self, trailers: Option<HeaderMap>, cx: &Context<'_>) -> Poll<Option<Frame<Piece>>> {
+        if self.taken.poll_all(cx).is_ready() {
+            return Poll::Ready(trailers.map(Frame::trailers));
+        }
+        self.end = Some(trailers);
+        Poll::Pending
+    }
+}
+
 impl Body for Answer {
-    type Data = Bytes;
+    type Data = Piece;
     type Error = hyper::Error;
 
-    fn poll_frame(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, hyper::Error>>> {
+    fn poll_frame(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Piece>, hyper::Error>>> {
         loop {
             if let Some(broken) = &mut self.broken {
                 ready!(broken.1.as_mut().poll(cx));
                 return Poll::Ready(self.broken.take().map(|broken| Err(broken.0)));
             }
+            if let Some(trailers) = self.end.take() {
+                return self.poll_end(trailers, cx).map(|end| end.map(Ok));
+            }
             match ready!(Pin::new(&mut self.body).poll_frame(cx)) {
                 Some(Err(error)) => {
                     self.broken = Some(Box::new((error, Box::pin(tokio::time::sleep(BEFORE_RESET)))));
                 }
-                frame => return Poll::Ready(frame),
+                Some(Ok(frame)) => match frame.into_data() {
+                    Ok(bytes) => {
+                        self.has_begun = true;
+                        return Poll::Ready(Some(Ok(Frame::data(self.taken.piece(bytes)))));
+                    }
+                    Err(frame) => self.end = Some(frame.into_trailers().ok()),
+                },
+                None => self.end = Some(None),
             }
         }
     }
 
+    /// An answer without a body is one; of any other, the end is a frame.
     fn is_end_stream(&self) -> bool {
-        self.broken.is_none() && self.body.is_end_stream()
+        self.broken.is_none() && self.end.is_none() && self.body.is_end_stream() && !self.has_begun
     }
 
     fn size_hint(&self) -> SizeHint {
