@@ -15,11 +15,12 @@ COLUMNS = [
     Column("cpu", "CPU while idle", "ms/s"),
     Column("lost", "connections lost"),
 ]
-DESCRIPTORS_SPARE = 600
+# A proxy admits no more clients than it has descriptors for both sides.
+DESCRIPTORS_SPARE = 400
 
 
 def run(ctx: Context) -> list[Table]:
-    clients = min(ctx.pick(2_000, 10_000), ctx.descriptors - DESCRIPTORS_SPARE)
+    clients = min(ctx.pick(2_000, 10_000), (ctx.descriptors - DESCRIPTORS_SPARE) // 2)
     table = Table(f"{clients:,} clients", COLUMNS)
     peers = ctx.peers(wanted=lambda peer: peer.name != "direct" and not peer.slow)
     with ctx.origin_running(answer_bytes=600):

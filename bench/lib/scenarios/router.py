@@ -11,11 +11,14 @@ TITLE = "One API over many backends"
 TEXT = (
     "The aggregator's `/v1/chat/completions`, where a model's name chooses the backend, beside LiteLLM's proxy and the "
     "same backend: a chat of 200 bytes, an answer of 600 bytes, 32 connections, no keys on Conclave's side. “Conclave, "
-    "edge” is the keyed edge in the same run: what choosing by the model costs more. Latencies as in `small`."
+    "edge” is the keyed edge in the same run: what choosing by the model costs more. “Stored” has every exchange in a journal "
+    "and from there in SQLite, searchable, as a `config.yaml` has it that says nothing about it; the others keep nothing. "
+    "Latencies as in `small`."
 )
 CONFIG = """server: {{ host: 127.0.0.1 }}
 backends:
   - {{ name: origin, type: openai, url: "http://127.0.0.1:{port}", models: [{model}] }}
+response_storage: {{ enabled: {stores} }}
 """
 MODEL = "bench"
 CONNECTIONS = 32
@@ -23,13 +26,15 @@ CONNECTIONS = 32
 
 class Router(Peer):
     name, program, title = "conclave", "conclave", "Conclave"
+    stores = False
 
     def binary(self) -> str:
         return self.environment["conclave"]
 
     def prepare(self, setup: Setup) -> None:
         (setup.folder / "mappings").mkdir()
-        (setup.folder / "config.yaml").write_text(CONFIG.format(port=setup.origin_port, model=MODEL))
+        config = CONFIG.format(port=setup.origin_port, model=MODEL, stores=str(self.stores).lower())
+        (setup.folder / "config.yaml").write_text(config)
 
     def command(self, setup: Setup) -> list[str]:
         return [
@@ -41,12 +46,17 @@ class Router(Peer):
         ]  # fmt: skip
 
 
+class Storing(Router):
+    name, title = "conclave-stored", "Conclave, stored"
+    stores = True
+
+
 class Edge(Conclave):
     name, title = "conclave-edge", "Conclave, edge"
 
 
 def run(ctx: Context) -> list[Table]:
-    peers: list[Peer] = [peer(ctx.cores, ctx.programs) for peer in (Direct, Router, Edge, LiteLlm)]
+    peers: list[Peer] = [peer(ctx.cores, ctx.programs) for peer in (Direct, Router, Storing, Edge, LiteLlm)]
     for peer in list(peers):
         try:
             peer.binary()

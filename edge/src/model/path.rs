@@ -43,13 +43,19 @@ pub(crate) fn in_path<'a>(method: &Method, target: &'a Target) -> Result<Option<
     }
 }
 
+/// Every request passes here, so what is neither is known by its length and by having no colon.
 fn parts(path: &str) -> Option<(&str, &str, &str)> {
-    let (begin, end) = if let Some(at) = path.find(AZURE) {
+    let azure = if path.len() > AZURE.len() {
+        path.find(AZURE)
+    } else {
+        None
+    };
+    let (begin, end) = if let Some(at) = azure {
         let begin = at + AZURE.len();
         (begin, begin + path[begin..].find('/')?)
     } else {
-        let begin = path.rfind(GEMINI)? + GEMINI.len();
-        let end = begin + path[begin..].rfind(':')?;
+        let end = path.rfind(':')?;
+        let begin = path[..end].rfind(GEMINI)? + GEMINI.len();
         let method = &path[end + 1..];
         if method.is_empty() || !method.bytes().all(|byte| byte.is_ascii_alphabetic()) {
             return None;
